@@ -1,0 +1,71 @@
+# Everything a contributor runs. Each target makes .venv by itself, from PYTHON.
+#
+#   make demo    two small apps under load, then the reports on what their requests ran
+#   make test    lint, types, and the whole suite against the built wheel
+#   make lint    ruff and mypy alone
+#   make bench   the measurements
+#   make docs    the generated pages
+#
+# PYTHON=python3.13 takes another interpreter, TESTS=tests/config a part of the suite.
+
+PYTHON ?= python3
+VENV ?= .venv
+TESTS ?= tests
+PYTEST_ARGS ?=
+
+BIN = $(abspath $(VENV))/bin
+READY = $(VENV)/.dependencies
+INSTALLED = $(VENV)/.wheel
+WHEEL = build/.wheel
+SUITE = build/suite
+PACKAGE = $(shell find requestcov -type f -not -path '*/__pycache__/*')
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_NO_INPUT = 1
+
+.PHONY: demo test lint suite matrix bench docs install clean
+
+test: lint suite matrix
+
+install: $(INSTALLED)
+
+# --clear: what an earlier pyproject.toml asked for is gone.
+$(READY): pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet '.[test,dev]'
+	@touch $@
+
+# The wheel is pure Python, so one serves every interpreter.
+$(WHEEL): $(PACKAGE) pyproject.toml README.md LICENSE | $(READY)
+	@rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@touch $@
+
+$(INSTALLED): $(WHEEL) $(READY)
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps build/wheel/*.whl
+	@touch $@
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The suite runs in a copy of the tree without the package, so that every test,
+# and every server that a test starts, can only import the installed wheel.
+suite: $(INSTALLED)
+	@rm -rf $(SUITE) && mkdir -p $(SUITE)
+	@cp -R $(filter-out requestcov build dist,$(wildcard *)) $(SUITE)
+	cd $(SUITE) && INSTALLED_WHEEL=1 PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -p no:cacheprovider \
+		-n 2 --dist loadfile --timeout 120 --ignore tests/bench $(PYTEST_ARGS) $(TESTS)
+
+matrix: $(INSTALLED)
+	@bash tools/matrix.sh $(BIN)/python
+
+bench: $(INSTALLED)
+	$(BIN)/python -P -m pytest -p no:cacheprovider -s tests/bench $(PYTEST_ARGS)
+
+docs: $(INSTALLED)
+	$(BIN)/python -P docs/generate.py
+
+clean:
+	rm -rf build dist .venv .venv-*

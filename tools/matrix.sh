@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Run what depends on the interpreter - the engines and their conformance - under
+# every other Python at hand, each in a venv of its own, and say which those were.
+#
+# Usage: tools/matrix.sh PYTHON   (the one that has already run the whole suite)
+set -euo pipefail
+
+version_of() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null
+}
+
+# The first candidate that starts: a pyenv shim exists for versions that are not selected.
+find_python() {
+    local candidate
+    for candidate in "python$1" "${PYENV_ROOT:-${HOME:-}/.pyenv}/versions/$1".*/bin/python; do
+        if [ "$(version_of "$candidate")" = "$1" ]; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+main=$(version_of "$1")
+tests=()
+for folder in tests/engines tests/conformance; do
+    if [ -d "$folder" ]; then tests+=("$folder"); fi
+done
+
+ran=()
+missing=()
+for version in 3.11 3.12 3.13 3.14; do
+    if [ "$version" = "$main" ]; then continue; fi
+    python=$(find_python "$version")
+    if [ -z "$python" ]; then
+        missing+=("$version")
+        continue
+    fi
+    echo "== Python $version: ${tests[*]}"
+    make --no-print-directory suite PYTHON="$python" VENV=".venv-$version" TESTS="${tests[*]}"
+    ran+=("$version")
+done
+echo "Engines and conformance ran on Python $main ${ran[*]:-}; not found here: ${missing[*]:-none}"
