@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from requestcov.errors import ConfigError
@@ -35,15 +35,21 @@ def _boolean(value: object) -> bool:
     raise ValueError(f"one of {', '.join(_TRUE)} or {', '.join(_FALSE)}")
 
 
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+
+
 def _number(low: float, high: float, unit: str = "") -> Callable[[object], float]:
     allowed = f"a number from {low:g} to {high:g}{unit}"
 
     def parse(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise ValueError(allowed)
+        # float() also reads "1_000" and other scripts' digits: nobody who writes those means them.
+        if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+            raise ValueError(allowed)
         try:
             number = float(value)
-        except (ValueError, OverflowError):
+        except OverflowError:
             raise ValueError(allowed) from None
         if math.isnan(number) or not low <= number <= high:
             raise ValueError(allowed)
@@ -82,15 +88,27 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(item for item in items if item)
 
 
+def _patterns(value: object) -> tuple[str, ...]:
+    patterns = _words(value)
+    if not all(pattern.startswith(("/", "*", "?")) for pattern in patterns):
+        raise ValueError("a comma-separated list of patterns for the whole path, each from its first /")
+    return patterns
+
+
 def has_controls(text: str) -> bool:
     """Whether a text has characters that could break a log line, a header or a path."""
     return any(ord(char) < 32 or ord(char) == 127 for char in text)
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or has_controls(value) or len(value) > 200:
-        raise ValueError("a text of at most 200 characters without control characters")
+    if not isinstance(value, str) or not _is_label(value):
+        raise ValueError("a UTF-8 text of at most 200 characters without control characters")
     return value
+
+
+def _is_label(text: str) -> bool:
+    # A variable that is not UTF-8 arrives with lone surrogates, which no JSON or database takes.
+    return len(text) <= 200 and not has_controls(text) and not re.search(r"[\ud800-\udfff]", text)
 
 
 def _secret(value: object) -> str:
@@ -116,8 +134,10 @@ def _labels(value: object) -> dict[str, str]:
     for key, item in pairs:
         if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", key):
             raise ValueError(f"{allowed}; a key is a letter and up to 63 letters, digits, _ . -")
-        if not isinstance(item, str) or len(item) > 200 or has_controls(item):
-            raise ValueError(f"{allowed}; a value is a text of at most 200 characters")
+        if not isinstance(item, str) or not _is_label(item):
+            raise ValueError(
+                f"{allowed}; a value is a UTF-8 text of at most 200 characters without control characters"
+            )
     return dict(pairs)
 
 
@@ -191,7 +211,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "exclude",
-        _words,
+        _patterns,
         DEFAULT_EXCLUDE,
         "list of patterns",
         "Paths never recorded. A pattern matches the whole path; * is any run of characters, "
@@ -236,7 +256,9 @@ OPTIONS: tuple[Option, ...] = (
         "1 to 1000000",
         "Finished records waiting to be written; when full, new ones are dropped and counted.",
     ),
-    Option("batch_size", _integer(1, 100_000, " records"), 500, "1 to 100000", "Records written at once at most."),
+    Option(
+        "batch_size", _integer(1, 100_000, " records"), 500, "1 to 100000", "Records written at once at most."
+    ),
     Option(
         "flush_interval",
         _number(0.01, 3600, " seconds"),
@@ -250,7 +272,7 @@ OPTIONS: tuple[Option, ...] = (
 _BY_NAME = {option.name: option for option in OPTIONS}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Config:
     """Every option, checked. Give only what differs from the default.
 
@@ -278,14 +300,15 @@ class Config:
     queue_size: int = 1000
     batch_size: int = 500
     flush_interval: float = 2.0
-    labels: Mapping[str, str] = None  # type: ignore[assignment]  # a dict is no default
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for option in OPTIONS:
             given = getattr(self, option.name)
-            if option.name == "labels" and given is None:
-                given = {}
             object.__setattr__(self, option.name, _parse(option, given, option.name))
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(f'{name}={text!r}' for name, text in self.shown().items())})"
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Config:
@@ -301,40 +324,58 @@ class Config:
                 continue
             option = _BY_NAME.get(name[len(PREFIX) :].lower())
             if option is None or option.variable != name:
-                raise ConfigError(_unknown(name, [o.variable for o in OPTIONS]))
+                raise ConfigError(_unknown(name, lambda option: option.variable))
             if environ[name].strip():
                 values[option.name] = _parse(option, environ[name].strip(), name)
         for name, value in options.items():
             if name not in _BY_NAME:
-                raise ConfigError(_unknown(name, list(_BY_NAME)))
+                raise ConfigError(_unknown(name, lambda option: option.name))
             values[name] = value
         return cls(**values)
 
     def shown(self) -> dict[str, str]:
         """Every option as text, secrets hidden: for ``requestcov doctor`` and logs."""
         result: dict[str, str] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if _BY_NAME[field.name].secret:
-                result[field.name] = "set" if value else "not set"
+        for name in (row.name for row in fields(self)):
+            value = getattr(self, name)
+            if _BY_NAME[name].secret:
+                result[name] = "set" if value else "not set"
             elif isinstance(value, tuple):
-                result[field.name] = ", ".join(value)
+                result[name] = redact(", ".join(value))
             elif isinstance(value, Mapping):
-                result[field.name] = ", ".join(f"{k}={v}" for k, v in value.items())
+                result[name] = ", ".join(f"{k}={v}" for k, v in value.items())
             else:
-                result[field.name] = str(value)
+                result[name] = str(value)
         return result
+
+
+def redact(text: str) -> str:
+    """A text with the user, password and query of every URL in it hidden."""
+    text = re.sub(r"://[^/\s]*@", "://(hidden)@", text)
+    return re.sub(r"(://[^\s?,]*)\?[^\s,'\"]+", r"\1?(hidden)", text)
 
 
 def _parse(option: Option, value: object, said: str) -> Any:
     try:
         return option.parse(value)
     except ValueError as allowed:
-        shown = "(hidden)" if option.secret else repr(value)
+        shown = "(hidden)" if option.secret else redact(_short(value))
         raise ConfigError(f"{said}={shown} cannot be used: allowed is {allowed}.") from None
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an int of thousands of digits has no repr
+        text = "(a number too long to show)"
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _unknown(name: str, named: Callable[[Option], str]) -> str:
+    # Compared without the prefix: with it every variable would look like some other one.
+    near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), _BY_NAME, n=1, cutoff=0.7)
+    if near:
+        hint = f"did you mean {named(_BY_NAME[near[0]])}?"
+    else:
+        hint = f"known are {', '.join(map(named, OPTIONS))}."
     return f"{name} is not an option of requestcov: {hint}"
