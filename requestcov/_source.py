@@ -1,0 +1,144 @@
+"""The functions of a source text, and which of its lines run at import.
+
+Laws: everything is derived from the text alone, nothing is imported or run;
+every executable line belongs to one function's body or to none. A line that
+belongs to none (module level, class bodies, ``def`` lines, decorators,
+default values, and the whole of a function written on one line) runs when the
+module is imported, whatever requests do, and so says nothing about them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+
+from requestcov._coverage import Parsed, decode_source
+from requestcov._coverage import parse as parse_source
+
+
+@dataclass(frozen=True)
+class Function:
+    """One ``def`` or ``async def``.
+
+    Attributes:
+        name: as ``__qualname__`` has it: ``Order.total``, ``outer.<locals>.inner``.
+        line: of the ``def``.
+        start, end: first and last line of the body, docstring included.
+        body: executable lines of the body (of multi-line statements the first),
+            without those of functions inside it.
+        text: the body as written, to recognise it in another version of the file.
+    """
+
+    name: str
+    line: int
+    start: int
+    end: int
+    body: frozenset[int]
+    text: str = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One version of one file, understood.
+
+    Attributes:
+        path: relative to the project root.
+        digest: hex BLAKE2b-128 of the file's bytes.
+        lines: the text, a line each, without line ends.
+        executable: numbers of executable lines, first lines of statements.
+        functions: in the order of their ``def``.
+        first: inner line of a multi-line statement -> its first line.
+        problem: why the text could not be parsed, else None; then
+            ``executable`` and ``functions`` are empty.
+    """
+
+    path: str
+    digest: str
+    lines: tuple[str, ...] = field(repr=False)
+    executable: frozenset[int] = field(default=frozenset(), repr=False)
+    functions: tuple[Function, ...] = field(default=(), repr=False)
+    first: Mapping[int, int] = field(default_factory=dict, repr=False)
+    problem: str | None = None
+
+    @cached_property
+    def bodies(self) -> frozenset[int]:
+        """Executable lines inside functions: what a request can be said to cover."""
+        return frozenset().union(*(function.body for function in self.functions))
+
+    @cached_property
+    def owner(self) -> Mapping[int, Function]:
+        """Executable line -> the function whose body it belongs to."""
+        return {line: function for function in self.functions for line in function.body}
+
+    def statements(self, lines: Iterable[int]) -> frozenset[int]:
+        """Lines as recorded -> first lines of the executable statements they belong to."""
+        return frozenset(self.first.get(line, line) for line in lines) & self.executable
+
+
+def digest_of(content: bytes) -> str:
+    """The name of a file version: hex BLAKE2b of its bytes, 128 bits."""
+    return blake2b(content, digest_size=16).hexdigest()
+
+
+def parse(path: str, digest: str, content: bytes, exclude_lines: Sequence[str] = ()) -> Source:
+    """Understand a file's bytes; never raises, a text beyond this Python has a ``problem``.
+
+    Args:
+        path, digest: what the result is to be called.
+        content: the file's bytes.
+        exclude_lines: regular expressions; empty: coverage.py's default pragma.
+    """
+    text = decode_source(content, path).replace("\r\n", "\n").replace("\r", "\n")
+    # str.splitlines would also break at form feeds and U+2028, which Python does not count.
+    lines = tuple(text.removesuffix("\n").split("\n")) if text else ()
+    try:
+        tree = ast.parse(text)
+        parsed = parse_source(text, path, exclude_lines)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        return Source(path, digest, lines, problem=f"this Python cannot parse it: {error}")
+    functions = _functions(tree, lines, parsed)
+    return Source(path, digest, lines, parsed.statements, functions, parsed.multiline)
+
+
+def _functions(tree: ast.Module, lines: tuple[str, ...], parsed: Parsed) -> tuple[Function, ...]:
+    found: list[Function] = []
+    taken: set[int] = set()
+    # Children are visited before the function that holds them, so the innermost takes a line.
+    for node, name in reversed(_definitions(tree)):
+        start = min(_start(statement) for statement in node.body)
+        end = max(statement.end_lineno or statement.lineno for statement in node.body)
+        body = parsed.first_lines(range(start, end + 1)) & parsed.statements
+        body -= taken | parsed.first_lines([node.lineno])
+        taken |= body
+        text = "\n".join(lines[start - 1 : end])
+        found.append(Function(name, node.lineno, start, end, body, text))
+    return tuple(reversed(found))
+
+
+def _definitions(tree: ast.Module) -> list[tuple[ast.FunctionDef | ast.AsyncFunctionDef, str]]:
+    """Every function with its qualified name, outer before inner, in the order of the text."""
+    found: list[tuple[ast.FunctionDef | ast.AsyncFunctionDef, str]] = []
+    # A stack, not recursion: a chain of a thousand elifs is a thousand levels deep.
+    waiting: list[tuple[ast.AST, str]] = [(tree, "")]
+    while waiting:
+        node, prefix = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found.append((node, prefix + node.name))
+            prefix += f"{node.name}.<locals>."
+        elif isinstance(node, ast.ClassDef):
+            prefix += f"{node.name}."
+        parts = [c for c in ast.iter_child_nodes(node) if isinstance(c, _HOLDS_STATEMENTS)]
+        waiting.extend((part, prefix) for part in reversed(parts))
+    return found
+
+
+_HOLDS_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
+
+
+def _start(statement: ast.stmt) -> int:
+    """The first line of a statement, decorators included."""
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(decorator.lineno for decorator in decorators)])

@@ -1,0 +1,191 @@
+"""What a store holds about a selection of requests: the ground every analysis stands on.
+
+Laws: read once, then frozen; the analyses that follow never go back to the
+store but for source texts. A source text is used only when its digest is the
+one that ran: from the store, or else from the working tree.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from requestcov._source import Source, digest_of, parse
+
+Version = tuple[str, str]
+"""(path relative to the project root, hex digest of the content)."""
+
+MAX_SOURCE = 10_000_000
+"""Bytes of the largest file that is read from the working tree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which requests are asked about; None or empty: all.
+
+    Attributes:
+        service, release: exact names.
+        since, until: the period as UTC days, both included.
+    """
+
+    service: str | None = None
+    release: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """The lines that some requests of one endpoint ran in one version of one file.
+
+    Attributes:
+        endpoint: ``GET /orders/{id}``.
+        path, digest: the version; digest ``""`` when the source was not known.
+        lines: as recorded.
+        requests: how many recorded requests ran exactly these lines of the file.
+        weight: how many requests those stand for.
+    """
+
+    endpoint: str
+    path: str
+    digest: str
+    lines: frozenset[int]
+    requests: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Recorded requests of one endpoint, what they stand for, and how many failed."""
+
+    requests: int
+    weight: float
+    failed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footing:
+    """What the numbers stand on.
+
+    Attributes:
+        store: its URL.
+        seen, excluded, sampled, stored, dropped, pending: sums over the ledgers
+            of the processes concerned, over their whole lives; None when the
+            store holds no ledger of theirs.
+        records: recorded requests in the selection.
+        weight: how many requests those stand for.
+        failed, partial: how many of the records failed, and were cut.
+        first, last: time of the earliest and the latest record, UTC.
+        releases, services, engines, workers: their names, sorted.
+    """
+
+    store: str
+    seen: int
+    excluded: int
+    sampled: int
+    stored: int
+    dropped: Mapping[str, int]
+    pending: int
+    records: int
+    weight: float
+    failed: int
+    partial: int
+    first: datetime | None
+    last: datetime | None
+    releases: Sequence[str]
+    services: Sequence[str]
+    engines: Sequence[str]
+    workers: int
+
+
+class Sources:
+    """Source texts by version, parsed once each."""
+
+    def __init__(
+        self,
+        stored: Callable[[str, str], bytes | None],
+        root: str | None = None,
+        exclude_lines: Sequence[str] = (),
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            stored: path and digest to the store's bytes, or None.
+            root: working tree to fall back to; None: no fallback.
+            exclude_lines: coverage.py's exclusions, as regular expressions.
+        """
+        self._stored = stored
+        self._root = root
+        self._exclude_lines = tuple(exclude_lines)
+        self._parsed: dict[Version, Source | None] = {}
+
+    def __call__(self, path: str, digest: str) -> Source | None:
+        """The source of a version, or None when no text with that digest is at hand."""
+        key = (path, digest)
+        if key not in self._parsed:
+            content = None
+            if digest:
+                content = self._stored(path, digest)
+                if content is None and self._root is not None:
+                    content = _from_tree(self._root, path, digest)
+            self._parsed[key] = None if content is None else parse(path, digest, content, self._exclude_lines)
+        return self._parsed[key]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Everything a store says about a selection.
+
+    Attributes:
+        counts: recorded requests by endpoint.
+        seen: requests that reached the wrappers by endpoint, from the ledgers.
+        runs: what ran, one an (endpoint, version, set of lines).
+        newest: path -> digest of the version that ran last.
+        source: a version's source, or None.
+    """
+
+    footing: Footing
+    counts: Mapping[str, Counts]
+    seen: Mapping[str, int]
+    runs: Sequence[Run]
+    newest: Mapping[str, str]
+    source: Callable[[str, str], Source | None] = field(repr=False)
+
+    @cached_property
+    def endpoints(self) -> tuple[str, ...]:
+        """Every endpoint recorded or seen, sorted."""
+        return tuple(sorted({*self.counts, *self.seen, *(run.endpoint for run in self.runs)}))
+
+    @cached_property
+    def versions(self) -> Mapping[str, Sequence[str]]:
+        """Path -> digests that ran, the newest first."""
+        found: dict[str, Counter[str]] = {}
+        for run in self.runs:
+            found.setdefault(run.path, Counter())[run.digest] += run.requests
+        return {
+            path: sorted(digests, key=lambda digest: (digest != self.newest[path], -digests[digest], digest))
+            for path, digests in sorted(found.items())
+        }
+
+
+def _from_tree(root: str, path: str, digest: str) -> bytes | None:
+    """The working tree's file, if it is the very version."""
+    parts = path.split("/")
+    if os.path.isabs(path) or ".." in parts or "\0" in path:
+        return None
+    try:
+        name = os.path.join(root, *parts)
+        state = os.stat(name)
+        # A name from a store may be anything here: a pipe would block, a device never end.
+        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_SOURCE:
+            return None
+        with open(name, "rb") as file:
+            content = file.read()
+    except (OSError, ValueError):
+        return None
+    return content if digest_of(content) == digest else None
