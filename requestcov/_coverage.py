@@ -1,0 +1,202 @@
+"""Every touch of a coverage.py name that is not public, in one place.
+
+Law: nothing else in requestcov imports such a name; tests/engines pins what is
+used here, so that a coverage.py release that changes it fails loudly there.
+
+coverage.py decides, as everywhere, which files match a pattern, which lines of
+a text can run and which branches it has; its C tracer is the trace engine's
+collector.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from coverage import Coverage
+from coverage.exceptions import CoverageException
+from coverage.files import GlobMatcher, prep_patterns
+from coverage.inorout import _add_third_party_paths
+from coverage.parser import PythonParser
+from coverage.python import get_python_source
+
+from requestcov.errors import ConfigError
+from requestcov.record import Arc
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What coverage.py's own configuration file says, and what we ask of it."""
+
+    source: tuple[str, ...]
+    include: tuple[str, ...]
+    omit: tuple[str, ...]
+    exclude_lines: tuple[str, ...]
+    branch: bool
+    file: str | None
+
+
+def read_settings() -> Settings:
+    """Read ``[tool.coverage]``, ``.coveragerc`` and the like from the working directory.
+
+    Raises:
+        ConfigError: the file cannot be parsed; the message is coverage.py's.
+    """
+    try:
+        coverage = Coverage(data_file=None)
+    except CoverageException as wrong:
+        raise ConfigError(f"coverage.py's configuration cannot be used: {wrong}") from wrong
+
+    def option(name: str) -> tuple[str, ...]:
+        value: Any = coverage.get_option(name)
+        return tuple(value) if value else ()
+
+    return Settings(
+        source=option("run:source") + option("run:source_pkgs") + option("run:source_dirs"),
+        include=option("run:include"),
+        omit=option("run:omit"),
+        exclude_lines=option("report:exclude_lines") + option("report:exclude_also"),
+        branch=bool(coverage.get_option("run:branch")),
+        file=getattr(coverage.config, "config_file", None),
+    )
+
+
+def pattern_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """coverage.py's file patterns, as one function of an absolute path; no file is touched."""
+    matcher = GlobMatcher(prep_patterns(patterns))
+    return matcher.match
+
+
+def third_party_directories() -> frozenset[str]:
+    """Where installed packages live, by coverage.py's account."""
+    paths: set[str] = set()
+    _add_third_party_paths(paths)
+    return frozenset(paths)
+
+
+def decode_source(text: bytes, filename: str) -> str:
+    """Python source bytes to text, by its coding cookie; undecodable bytes are replaced."""
+    try:
+        return str(importlib.util.decode_source(text))
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return text.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What coverage.py's parser says of one source text.
+
+    Attributes:
+        statements: first lines of executable statements, exclusions removed.
+        excluded: lines that an exclusion removed.
+        multiline: any line of a statement to its first line.
+        branches: every arc that leaves a line with more than one way on.
+    """
+
+    statements: frozenset[int]
+    excluded: frozenset[int]
+    multiline: dict[int, int]
+    branches: frozenset[Arc]
+
+    def first_lines(self, lines: Iterable[int]) -> frozenset[int]:
+        """Lines as they ran to the first lines of their statements."""
+        return frozenset(self.multiline.get(line, line) for line in lines)
+
+
+def parse(text: str, filename: str, exclude_lines: Sequence[str] = ()) -> Parsed:
+    """Parse one source text.
+
+    Args:
+        text: Python source.
+        filename: for messages only.
+        exclude_lines: regular expressions; empty: coverage.py's default pragma.
+
+    Raises:
+        SyntaxError: it is not Python of this interpreter's version.
+    """
+    exclude = "|".join(f"(?:{e})" for e in exclude_lines) or r"#\s*(pragma|PRAGMA)[:\s]?\s*(no|NO)\s*(cover|COVER)"
+    parser = PythonParser(text=text, filename=filename, exclude=exclude)
+    try:
+        parser.parse_source()
+        exits = parser.exit_counts()
+        arcs = parser.arcs()
+    except CoverageException as wrong:
+        raise SyntaxError(str(wrong)) from wrong
+    branching = {line for line, ways in exits.items() if ways > 1}
+    return Parsed(
+        statements=frozenset(parser.statements),
+        excluded=frozenset(parser.excluded),
+        multiline=dict(parser.multiline_map),
+        branches=frozenset((a, b) for a, b in arcs if a in branching),
+    )
+
+
+def read_source(filename: str) -> str:
+    """The text of a file on disk as coverage.py reads it."""
+    return str(get_python_source(filename))
+
+
+class TracerMissing(Exception):
+    """coverage.py was installed without its C tracer."""
+
+
+def new_tracer(
+    *,
+    should_trace: Callable[[str, Any], Any],
+    cache: dict[str, Any],
+    data: dict[str, set[int]],
+    arcs: bool,
+    starts_context: Callable[[Any], object | None],
+    switch_context: Callable[[Any], None],
+) -> Any:
+    """A CTracer that asks ``starts_context`` at each call until it answers with an object.
+
+    From then to the return of that frame it runs at C speed in the context
+    that ``switch_context`` was told of.
+
+    Raises:
+        TracerMissing: there is no C tracer in this coverage.py.
+    """
+    try:
+        from coverage.tracer import CTracer
+    except ImportError as missing:
+        raise TracerMissing(str(missing)) from missing
+    tracer = CTracer()
+    tracer.data = data  # type: ignore[assignment]
+    tracer.should_trace = should_trace
+    tracer.should_trace_cache = cache
+    tracer.trace_arcs = arcs
+    tracer.should_start_context = starts_context
+    tracer.switch_context = switch_context
+    tracer.concur_id_func = None
+    tracer.check_include = None
+    tracer.file_tracers = {}
+    # The locks guard the dict of files; the GIL does that for plain dicts and
+    # sets. bool() is the cheapest callable without arguments or effect.
+    tracer.lock_data = tracer.unlock_data = bool  # type: ignore[assignment]
+    return tracer
+
+
+def disposition(filename: str, trace: bool) -> Any:
+    """The CTracer's answer object for one file name."""
+    from coverage.tracer import CFileDisposition
+
+    answer = CFileDisposition()
+    answer.original_filename = answer.canonical_filename = answer.source_filename = filename
+    answer.trace = trace
+    answer.file_tracer = None
+    answer.has_dynamic_filename = False
+    answer.reason = ""
+    return answer
+
+
+def unpack_arcs(packed: Iterable[int]) -> frozenset[Arc]:
+    """The CTracer's packed pairs: two 28-bit lines and a sign bit for each."""
+    arcs = set()
+    for pair in packed:
+        first = pair & 0xFFFFFFF
+        second = pair >> 28 & 0xFFFFFFF
+        arcs.add((-first if pair >> 56 & 1 else first, -second if pair >> 57 & 1 else second))
+    return frozenset(arcs)

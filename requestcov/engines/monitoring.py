@@ -1,0 +1,218 @@
+"""Lines by PEP 669 events, for Python 3.12 and later.
+
+Laws:
+
+* LINE events are armed only on code in scope, code object by code object; the
+  one global event is PY_START, which finds that code and is disabled at once.
+* A disabled location is disabled for the whole process. The callback returns
+  DISABLE only while the one recording in flight is its own, or none is. There
+  is no call between that comparison and the return, hence no moment in which
+  another thread could begin a recording: under the GIL threads switch only
+  after calls and at backward jumps.
+* ``begin`` publishes the new recording before it re-arms, and re-arms in one C
+  call, so that no stale DISABLE can land after it.
+* A callback cannot raise: it does nothing that can fail. What a signal handler
+  raises inside it belongs to the app and goes there.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
+from typing import Any
+
+from requestcov.engines.collection import LIMBO, Collection, Lines
+from requestcov.native import new_reentrant_lock
+
+TOOL = "requestcov"
+TOOL_IDS = (4, 3, 5, 2, 1)
+"""Those without a name in PEP 669 first; 0 is the debuggers'."""
+
+
+def tool_taken_by() -> dict[int, str]:
+    """Which tool ids are in use, by whom: for ``requestcov doctor``."""
+    if sys.version_info < (3, 12):
+        return {}
+    return {i: name for i in range(6) if (name := sys.monitoring.get_tool(i)) is not None}
+
+
+class MonitoringEngine:
+    """See the module's laws."""
+
+    name = "monitoring"
+    arcs = False
+
+    def __init__(self, measures: Callable[[str], bool], active: ContextVar[Collection | None]) -> None:
+        self._measures = measures
+        self._active = active
+        self._lock = new_reentrant_lock()
+        self._flight: set[Collection] = set()
+        self._armed: dict[int, weakref.ref[CodeType]] = {}
+        self._tool: int | None = None
+        # Without the GIL a comparison and a return are no atomic pair.
+        gil = getattr(sys, "_is_gil_enabled", None)
+        self._disables = gil is None or bool(gil())
+        self._alone: Callable[[Collection | None], None] = lambda collection: None
+        self._lost = self._start()
+
+    def begin(self, collection: Collection) -> str | None:
+        if sys.version_info < (3, 12):
+            return "no_monitoring"
+        with self._lock:
+            if self._tool is None or sys.monitoring.get_tool(self._tool) != TOOL:
+                # Whoever freed our id wanted it: take another, or stand aside.
+                self._lost = self._start()
+            if self._lost is not None:
+                return self._lost
+            self._flight.add(collection)
+            self._publish()
+            sys.monitoring.restart_events()
+        return None
+
+    def enter(self, collection: Collection) -> None:
+        """Nothing to do: events follow the context by themselves."""
+
+    def leave(self, collection: Collection) -> None:
+        """Nothing to do."""
+
+    def mark(self, collection: Collection) -> None:
+        # What ran before is disabled or is collected again: a difference tells either way.
+        if collection.before is None and collection.open:
+            collection.before, collection.lines = collection.lines, defaultdict(set)
+
+    def end(self, collection: Collection) -> Lines:
+        with self._lock:
+            self._flight.discard(collection)
+            self._publish()
+        collection.open = False
+        lines, collection.lines = collection.lines, LIMBO
+        return lines
+
+    def forget(self) -> None:
+        self._lock = new_reentrant_lock()
+        for collection in list(self._flight):
+            collection.open = False
+            collection.lines = LIMBO
+        self._flight.clear()
+        self._publish()
+
+    def close(self) -> None:
+        self.forget()
+        with self._lock:
+            tool, self._tool = self._tool, None
+            if sys.version_info >= (3, 12) and tool is not None and sys.monitoring.get_tool(tool) == TOOL:
+                events = sys.monitoring.events
+                sys.monitoring.set_events(tool, 0)
+                for ref in list(self._armed.values()):
+                    code = ref()
+                    if code is not None:
+                        sys.monitoring.set_local_events(tool, code, 0)
+                for event in (events.PY_START, events.LINE):
+                    sys.monitoring.register_callback(tool, event, None)
+                sys.monitoring.free_tool_id(tool)
+            self._armed = {}
+
+    def _publish(self) -> None:
+        """Tell the callbacks which recording, if any, is the only one in flight."""
+        if len(self._flight) == 1:
+            (only,) = self._flight
+            self._alone(only)
+        else:
+            self._alone(None if self._flight else _NOBODY)
+
+    def _start(self) -> str | None:
+        """Take a tool id and begin to find code; the reason if there is none to take."""
+        if sys.version_info >= (3, 12):
+            monitoring = sys.monitoring
+            for tool in TOOL_IDS:
+                try:
+                    monitoring.use_tool_id(tool, TOOL)
+                except ValueError:
+                    continue
+                break
+            else:
+                return "no_tool_id"
+            self._tool = tool
+            self._armed = {}
+            on_start, on_line, self._alone = self._callbacks(tool)
+            self._publish()
+            events = monitoring.events
+            monitoring.register_callback(tool, events.PY_START, on_start)
+            monitoring.register_callback(tool, events.LINE, on_line)
+            for code in suspended_code():
+                on_start(code, 0)
+            monitoring.set_events(tool, events.PY_START)
+        return None
+
+    def _callbacks(self, tool: int) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., None]]:
+        """The two callbacks as closures: cells are the cheapest names to read."""
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        disable = monitoring.DISABLE
+        line_event = monitoring.events.LINE
+        set_local_events = monitoring.set_local_events
+        measures = self._measures
+        armed = self._armed
+        current = self._active.get
+        disables = self._disables
+        nobody = _NOBODY
+        reference = weakref.ref
+        only: Collection | None = nobody
+
+        def alone(collection: Collection | None) -> None:
+            nonlocal only
+            only = collection if disables else None
+
+        def on_start(code: CodeType, offset: int) -> Any:
+            name = id(code)
+            if name not in armed and measures(code.co_filename):
+                try:
+                    set_local_events(tool, code, line_event)
+                except ValueError:  # somebody freed our tool id; begin() notices
+                    return disable
+                # Weak, so that generated code can go; by id, for hashing code hashes its bytes.
+                armed[name] = reference(code, lambda _: armed.pop(name, None))
+            return disable
+
+        def on_line(code: CodeType, line: int) -> Any:
+            collection = current()
+            if collection is not None:
+                collection.lines[code.co_filename].add(line)
+                if only is collection:
+                    return disable
+            if only is nobody:
+                return disable
+            return None
+
+        return on_start, on_line, alone
+
+
+_NOBODY = Collection()
+_NOBODY.open = False
+_NOBODY.lines = LIMBO
+
+
+def suspended_code() -> Iterator[CodeType]:
+    """Code of generators and coroutines that were started before we listened.
+
+    They resume without a PY_START. Functions need no search: their next call has one.
+    """
+    for thing in gc.get_objects():
+        kind = type(thing)
+        if kind is GeneratorType:
+            yield thing.gi_code
+        elif kind is CoroutineType:
+            yield thing.cr_code
+        elif kind is AsyncGeneratorType:
+            yield thing.ag_code
+    for frame in sys._current_frames().values():
+        walked = frame
+        while walked is not None:
+            yield walked.f_code
+            walked = walked.f_back  # type: ignore[assignment]
+
+
