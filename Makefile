@@ -29,6 +29,9 @@ test: lint suite matrix
 
 install: $(INSTALLED)
 
+demo: $(INSTALLED)
+	PATH="$(BIN):$$PATH" $(BIN)/python -P examples/demo.py
+
 # --clear: what an earlier pyproject.toml asked for is gone.
 $(READY): pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)

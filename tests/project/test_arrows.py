@@ -1,0 +1,154 @@
+"""Imports point down: docs/how-it-works.md draws the arrows, this holds them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.project.package import imports, modules
+
+FOUNDATION = {"errors", "record", "config", "complaints", "native"}
+MEASURING = FOUNDATION | {"_coverage", "scope"}
+CARRYING = {"drainer", "ledger", "outlet", "pipeline", "sinks", "storage"}
+LIVE = (
+    MEASURING
+    | CARRYING
+    | {"_names", "engines", "sampling", "routes", "recorder", "exchange", "wsgi", "asgi", ""}
+)
+
+# A part (a module, or a folder of interchangeable ones) and the parts it may import.
+ARROWS = {
+    "errors": set(),
+    "record": set(),
+    "native": set(),
+    "complaints": set(),
+    "config": {"errors"},
+    "_coverage": {"errors", "record"},
+    "scope": FOUNDATION | {"_coverage"},
+    "sampling": FOUNDATION,
+    "engines": MEASURING,
+    "_names": set(),
+    "routes": FOUNDATION | {"_names"},
+    "storage": FOUNDATION,
+    "sinks": FOUNDATION | {"storage"},
+    "ledger": FOUNDATION,
+    "outlet": FOUNDATION | {"ledger", "sinks"},
+    "drainer": FOUNDATION | {"ledger", "outlet", "sinks"},
+    "pipeline": FOUNDATION | {"drainer", "ledger", "outlet", "sinks"},
+    "recorder": LIVE - {"recorder", "exchange", "wsgi", "asgi", ""},
+    "exchange": FOUNDATION | {"recorder", "routes"},
+    "wsgi": FOUNDATION | {"exchange", "recorder", "routes"},
+    "asgi": FOUNDATION | {"exchange", "recorder", "routes"},
+    "": LIVE - {""},
+    # The desk half. Of the live half it sees what the stores hold, and the scope.
+    "_source": {"_coverage", "record"},
+    "analysis": MEASURING | {"_source", "storage"},
+    "reports": MEASURING | {"_source", "analysis"},
+    "server": MEASURING | {"_source", "analysis", "reports", "storage", "sinks"},
+    "cli": LIVE | {"_source", "analysis", "reports", "server"},
+    "testing": LIVE | {"_source", "analysis", "reports"},
+}
+DESK = {"_source", "analysis", "reports", "server", "cli", "testing"}
+
+# In a folder of interchangeable modules, what those share; else they never import each other.
+SHARED = {
+    "engines": {"collection", "workers"},
+    "sinks": {"path"},
+    "storage": set(),
+    "analysis": {"evidence"},
+    "reports": {"terminal"},
+    "server": set(),
+}
+
+TREES = modules()
+NAMES = set(TREES)
+
+
+def part_of(name):
+    """``requestcov.engines.trace`` is of the part engines; ``requestcov`` itself of ``""``."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def kind_of(name):
+    """sqlite_schema and sqlite_writer are modules of one storage, sqlite; a folder itself is of none."""
+    return "".join(name.split(".")[2:]).split("_")[0]
+
+
+def ours(tree):
+    return {name for name in imports(tree, NAMES) if name.split(".")[0] == "requestcov"}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_module_imports_only_parts_below_it(name):
+    part = part_of(name)
+    assert part in ARROWS, f"say in ARROWS what {part} may import"
+    allowed = ARROWS[part] | {part}
+    upward = {target for target in ours(TREES[name]) if part_of(target) not in allowed}
+    assert not upward, f"{name} imports {sorted(upward)}"
+
+
+@pytest.mark.parametrize("name", sorted(name for name in NAMES if name.count(".") == 2))
+def test_interchangeable_modules_do_not_import_each_other(name):
+    """So that each can be read, tested and replaced alone; only a folder's __init__ knows them all."""
+    folder = part_of(name)
+    siblings = {
+        target
+        for target in ours(TREES[name])
+        if part_of(target) == folder and kind_of(target) not in {*SHARED[folder], kind_of(name), ""}
+    }
+    assert not siblings, f"{name} imports {sorted(siblings)}: move what they share, or put it in SHARED"
+
+
+def test_the_live_half_never_imports_the_desk_half():
+    assert not {part: ARROWS[part] & DESK for part in set(ARROWS) - DESK if ARROWS[part] & DESK}
+
+
+def test_the_arrows_have_no_cycle():
+    left = {part: set(below) for part, below in ARROWS.items()}
+    while left:
+        lowest = {part for part, below in left.items() if not below & set(left)}
+        assert lowest, f"a cycle among {sorted(left)}"
+        for part in lowest:
+            del left[part]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in NAMES if part_of(name) not in DESK))
+def test_the_live_half_imports_nothing_but_the_standard_library_and_coverage(name):
+    outside = {target.split(".")[0] for target in imports(TREES[name], NAMES)}
+    assert outside <= set(sys.stdlib_module_names) | {"coverage", "requestcov"}
+
+
+LOADED = """
+import sys
+started = set(sys.modules)
+{statement}
+new = set(sys.modules) - started
+files = {{name: getattr(sys.modules[name], "__file__", None) or "" for name in new}}
+print(*sorted({{name.partition(".")[0] for name, file in files.items() if "-packages" in file}}))
+print(*sorted(name for name in new if name.startswith("requestcov.")))
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import requestcov",
+        "import requestcov.wsgi, requestcov.asgi",
+        "from requestcov.sinks import open_sink; open_sink('sqlite:///x.db'); open_sink('file:///x.jsonl')",
+    ],
+)
+def test_the_live_half_loads_no_desk_module_and_no_package_but_coverage(statement, tmp_path):
+    """What runs in somebody's production process is what it needs, and no more."""
+    run = subprocess.run(
+        [sys.executable, "-c", LOADED.format(statement=statement)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    packages, ours_loaded = run.stdout.splitlines()
+    assert set(packages.split()) <= {"coverage", "requestcov"}
+    assert not {name for name in ours_loaded.split() if part_of(name) in DESK}
