@@ -1,0 +1,75 @@
+"""Operating-system threads and waits that no monkey patch reaches.
+
+Laws: a thread started here is a real one, also where gevent or eventlet has
+replaced ``_thread``, ``threading`` and ``time.sleep`` by cooperative versions,
+before or after this module was imported; none of those packages is imported
+or asked. A greenlet that burns CPU starves cooperative threads, not these.
+
+How: ``_thread`` is a built-in module with multi-phase initialisation (PEP
+489), so a second instance of it can be made. The patches change the instance
+in ``sys.modules``; nobody else holds ours.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+from _queue import Empty, SimpleQueue
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Protocol
+
+
+class LockLike(Protocol):
+    """The part of a ``_thread.lock`` that is used here."""
+
+    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool:
+        """True when taken."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+def _own_thread_module() -> ModuleType:
+    spec = importlib.machinery.BuiltinImporter.find_spec("_thread")
+    if spec is None or spec.loader is None:
+        raise ImportError("this Python has no built-in _thread module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_thread = _own_thread_module()
+
+get_ident: Callable[[], int] = _thread.get_ident
+"""Identifies the operating-system thread, never a greenlet."""
+
+new_lock: Callable[[], LockLike] = _thread.allocate_lock
+"""A lock between operating-system threads. Waiting for it stalls a gevent hub."""
+
+new_reentrant_lock: Callable[[], LockLike] = _thread.RLock
+"""The same, that its owner may take again: what a finaliser needs."""
+
+new_local: Callable[[], Any] = _thread._local
+"""Attributes for each operating-system thread, shared by its greenlets."""
+
+
+def start_thread(function: Callable[..., None], *args: Any) -> int:
+    """Run a function in a new daemon thread; returns the thread's ident.
+
+    Raises:
+        RuntimeError: the system or the finalizing interpreter refuses another thread.
+    """
+    ident: int = _thread.start_new_thread(function, args)
+    return ident
+
+
+def sleep(seconds: float) -> None:
+    """Block this operating-system thread."""
+    try:
+        SimpleQueue[None]().get(timeout=seconds)
+    except Empty:
+        return
