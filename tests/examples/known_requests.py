@@ -55,6 +55,8 @@ class KnownRequest:
         """The same template as Flask writes it."""
         if self.route is None:
             return None
+        if self.route == "/static/{path}":
+            return "/static/<path:filename>"
         return re.sub(r"\{(\w+)\}", lambda m: f"<{'int:' * (m[1] == 'order_id')}{m[1]}>", self.route)
 
 
@@ -108,8 +110,8 @@ KNOWN: tuple[KnownRequest, ...] = (
     # browsing
     _get("/", "/", has="Moon lamp</a> 39.90 (only 3 left)"),
     KnownRequest("GET", "/health", {}, 200, "/health", "ok"),
-    KnownRequest("GET", "/static/shop.css", {}, 200, "/static", "font"),
-    KnownRequest("GET", "/static/missing.css", {}, 404, "/static"),
+    KnownRequest("GET", "/static/shop.css", {}, 200, "/static/{path}", "font"),
+    KnownRequest("GET", "/static/missing.css", {}, 404, "/static/{path}"),
     KnownRequest("GET", "/no/such/page", {}, 404),
     KnownRequest("POST", "/search", {}, 405, "/search"),
     _get("/products", "/products", has='"total":15'),
