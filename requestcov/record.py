@@ -75,6 +75,11 @@ class Block:
         return bytes(nums_to_numbits(self.lines))
 
     @cached_property
+    def ranges(self) -> str:
+        """The lines as compact ascending ranges: ``"10-14,17"``."""
+        return format_lines(self.lines)
+
+    @cached_property
     def id(self) -> int:
         """Signed 64-bit digest of path, source digest, lines and branches."""
         arcs = b"" if self.branches is None else format_arcs(self.branches).encode()
@@ -364,7 +369,7 @@ def parse_arcs(text: str) -> frozenset[Arc]:
 
 
 def _block_to_json(block: Block) -> dict[str, Any]:
-    data: dict[str, Any] = {"digest": block.digest, "lines": format_lines(block.lines)}
+    data: dict[str, Any] = {"digest": block.digest, "lines": block.ranges}
     if block.branches is not None:
         data["branches"] = [f"{a}-{b}" for a, b in sorted(block.branches)]
     return data

@@ -1,0 +1,110 @@
+"""The JSON Lines form of what a batch holds: records, ledgers and sources, version 1.
+
+Laws: one object a line, ASCII only, so that every text (also a path that is
+not UTF-8) survives as an escape; every line begins with ``{"v":1,``; what
+cannot be understood is refused with a sentence, never guessed. The format is
+described in docs/data-format.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from requestcov.record import VERSION, Ledger, RequestRecord, SourceFile, format_time, parse_time
+
+HEAD = b'{"v":%d,' % VERSION
+"""How every line begins: tells our files from others'."""
+
+
+def record_line(record: RequestRecord) -> bytes:
+    """A record as one line."""
+    return _line(record.to_json())
+
+
+def ledger_line(ledger: Ledger, seen: Mapping[str, int]) -> bytes:
+    """A ledger as one line; ``seen``: the endpoints whose count this line tells."""
+    return _line(
+        {
+            "v": VERSION,
+            "ledger": {
+                "worker": ledger.worker,
+                "boot": ledger.boot,
+                "service": ledger.service,
+                "release": ledger.release,
+                "started": format_time(ledger.started),
+                "updated": format_time(ledger.updated),
+                "seen": dict(seen),
+                "excluded": ledger.excluded,
+                "sampled": ledger.sampled,
+                "stored": ledger.stored,
+                "dropped": dict(ledger.dropped),
+                "pending": ledger.pending,
+            },
+        }
+    )
+
+
+def source_line(source: SourceFile) -> bytes:
+    """A file version's text as one line: ``text``, or ``base64`` when it is not UTF-8."""
+    data = {"path": source.path, "digest": source.digest}
+    try:
+        data["text"] = source.text.decode()
+    except UnicodeDecodeError:
+        data["base64"] = base64.b64encode(source.text).decode()
+    return _line({"v": VERSION, "source": data})
+
+
+def read_line(line: bytes) -> RequestRecord | Ledger | SourceFile:
+    """Read what one of the functions above wrote.
+
+    A ledger's ``seen`` holds what its line tells: merge it into that of the
+    same worker's earlier lines.
+
+    Raises:
+        ValueError: the line is not one of ours; says why.
+    """
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ValueError("not a JSON object")
+    if "ledger" not in data and "source" not in data:
+        return RequestRecord.from_json(data)
+    if data.get("v") != VERSION:
+        raise ValueError(f"line version is {data.get('v')!r}, this reads {VERSION}")
+    try:
+        if "ledger" in data:
+            return _ledger(data["ledger"])
+        source = data["source"]
+        text = source["text"].encode() if "text" in source else base64.b64decode(source["base64"])
+        return SourceFile(str(source["path"]), str(source["digest"]), text)
+    except KeyError as missing:
+        raise ValueError(f"no field {missing.args[0]!r}") from None
+    except (TypeError, AttributeError, binascii.Error) as error:
+        raise ValueError(f"a field of the wrong type: {error}") from None
+
+
+def _ledger(data: Mapping[str, Any]) -> Ledger:
+    return Ledger(
+        worker=str(data["worker"]),
+        boot=str(data["boot"]),
+        service=str(data["service"]),
+        release=str(data["release"]),
+        started=parse_time(data["started"]),
+        updated=parse_time(data["updated"]),
+        seen={str(name): int(count) for name, count in data["seen"].items()},
+        excluded=int(data["excluded"]),
+        sampled=int(data["sampled"]),
+        stored=int(data["stored"]),
+        dropped={str(name): int(count) for name, count in data["dropped"].items()},
+        pending=int(data["pending"]),
+    )
+
+
+def _line(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
