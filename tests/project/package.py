@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
-import requestcov
-
-PACKAGE = Path(requestcov.__file__).parent
+SPEC = find_spec("requestcov")
+assert SPEC is not None
+assert SPEC.origin is not None
+PACKAGE = Path(SPEC.origin).parent
 ROOT = Path(__file__).parents[2]
 """The tree with the docs, the examples and this test; without the package under make test."""
 

@@ -56,7 +56,7 @@ DESK = {"_source", "analysis", "reports", "server", "cli", "testing"}
 SHARED = {
     "engines": {"collection", "workers"},
     "sinks": {"path"},
-    "storage": set(),
+    "storage": {"results"},
     "analysis": {"evidence"},
     "reports": {"terminal"},
     "server": set(),

@@ -86,7 +86,7 @@ def test_every_option_named_in_the_pages_exists():
 
 
 def test_the_changelog_has_the_version_in_the_making():
-    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    version = re.search(r'^__version__ = "(.+)"$', (PACKAGE / "__init__.py").read_text(), re.MULTILINE)
     assert version
     assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
 
