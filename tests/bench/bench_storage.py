@@ -100,6 +100,20 @@ def _once(call) -> float:  # type: ignore[no-untyped-def]
     return time.perf_counter() - start
 
 
+def ask(path: str) -> None:
+    """Time what reports ask."""
+    with open_store(path) as store:
+        busiest = max(store.endpoints(), key=lambda found: found.requests).endpoint
+        timed("line hits of one endpoint", lambda: store.line_hits(busiest))
+        timed("line hits of all endpoints", store.line_hits)
+        timed(
+            "failing against healthy, one endpoint",
+            lambda: [store.line_hits(busiest, failed=failed) for failed in (True, False)],
+        )
+        timed("endpoints with durations", store.endpoints)
+        timed("100 newest requests of one endpoint", lambda: list(store.requests(busiest, limit=100)))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -130,19 +144,7 @@ def main() -> None:
                 f" {size / len(part):,.1f} bytes a request"
             )
             if scheme == "sqlite":
-                with open_store(path) as store:
-                    busiest = max(store.endpoints(), key=lambda found: found.requests).endpoint
-                    timed("line hits of one endpoint", lambda: store.line_hits(busiest))
-                    timed("line hits of all endpoints", store.line_hits)
-                    timed(
-                        "failing against healthy, one endpoint",
-                        lambda: [store.line_hits(busiest, failed=failed) for failed in (True, False)],
-                    )
-                    timed("endpoints with durations", store.endpoints)
-                    timed(
-                        "100 newest requests of one endpoint",
-                        lambda: list(store.requests(busiest, limit=100)),
-                    )
+                ask(path)
                 os.unlink(path)
 
 
