@@ -83,15 +83,16 @@ def digest_of(content: bytes) -> str:
     return blake2b(content, digest_size=16).hexdigest()
 
 
-def parse(path: str, digest: str, content: bytes, exclude_lines: Sequence[str] = ()) -> Source:
-    """Understand a file's bytes; never raises, a text beyond this Python has a ``problem``.
+def parse(path: str, digest: str, content: bytes | str, exclude_lines: Sequence[str] = ()) -> Source:
+    """Understand a file's content; never raises, a text beyond this Python has a ``problem``.
 
     Args:
         path, digest: what the result is to be called.
-        content: the file's bytes.
+        content: the file's bytes, or already its text.
         exclude_lines: regular expressions; empty: coverage.py's default pragma.
     """
-    text = decode_source(content, path).replace("\r\n", "\n").replace("\r", "\n")
+    text = decode_source(content, path) if isinstance(content, bytes) else content.removeprefix("\ufeff")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     # str.splitlines would also break at form feeds and U+2028, which Python does not count.
     lines = tuple(text.removesuffix("\n").split("\n")) if text else ()
     try:

@@ -101,11 +101,11 @@ class FileCoverage:
 
 
 def by_endpoint(evidence: Evidence) -> tuple[EndpointCoverage, ...]:
-    """One result an endpoint, sorted by endpoint; also those seen but never recorded."""
+    """One result an endpoint, by route and method; also those seen but never recorded."""
     runs: dict[str, list[Run]] = defaultdict(list)
     for run in evidence.runs:
         runs[run.endpoint].append(run)
-    names = sorted({*evidence.counts, *evidence.seen, *runs})
+    names = sorted(evidence.endpoints, key=lambda name: (name.partition(" ")[2], name))
     return tuple(_endpoint(name, runs[name], evidence) for name in names)
 
 

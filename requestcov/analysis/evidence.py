@@ -1,6 +1,6 @@
 """What a store holds about a selection of requests: the ground every analysis stands on.
 
-Laws: read once, then frozen; the analyses that follow never go back to the
+Laws: frozen once gathered; the analyses that follow never go back to the
 store but for source texts. A source text is used only when its digest is the
 one that ran: from the store, or else from the working tree.
 """
@@ -75,13 +75,14 @@ class Footing:
     Attributes:
         store: its URL.
         seen, excluded, sampled, stored, dropped, pending: sums over the ledgers
-            of the processes concerned, over their whole lives; None when the
-            store holds no ledger of theirs.
+            of the processes concerned, over their whole lives.
+        workers: processes concerned.
         records: recorded requests in the selection.
         weight: how many requests those stand for.
-        failed, partial: how many of the records failed, and were cut.
+        failed: how many of the records failed.
+        partial: how many of the recordings were cut, by reason.
         first, last: time of the earliest and the latest record, UTC.
-        releases, services, engines, workers: their names, sorted.
+        releases, services, engines: their names.
     """
 
     store: str
@@ -94,7 +95,7 @@ class Footing:
     records: int
     weight: float
     failed: int
-    partial: int
+    partial: Mapping[str, int]
     first: datetime | None
     last: datetime | None
     releases: Sequence[str]
@@ -108,14 +109,14 @@ class Sources:
 
     def __init__(
         self,
-        stored: Callable[[str, str], bytes | None],
+        stored: Callable[[str, str], bytes | str | None],
         root: str | None = None,
         exclude_lines: Sequence[str] = (),
     ) -> None:
         """Nothing is read yet.
 
         Args:
-            stored: path and digest to the store's bytes, or None.
+            stored: path and digest to the store's text, or None.
             root: working tree to fall back to; None: no fallback.
             exclude_lines: coverage.py's exclusions, as regular expressions.
         """
@@ -128,7 +129,7 @@ class Sources:
         """The source of a version, or None when no text with that digest is at hand."""
         key = (path, digest)
         if key not in self._parsed:
-            content = None
+            content: bytes | str | None = None
             if digest:
                 content = self._stored(path, digest)
                 if content is None and self._root is not None:

@@ -47,7 +47,7 @@ def build(
         records=records,
         weight=sum(count.weight for count in counts.values()),
         failed=0,
-        partial=0,
+        partial={},
         first=None,
         last=None,
         releases=("r1",),

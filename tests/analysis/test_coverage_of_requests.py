@@ -80,7 +80,8 @@ def test_an_older_version_still_counts_for_functions_that_did_not_change():
 
 def test_equal_functions_of_one_name_are_matched_in_order():
     """A property and its setter share a qualified name; here even their bodies are equal."""
-    old = "class C:\n    @property\n    def x(self):\n        go()\n    @x.setter\n    def x(self):\n        go()\n"
+    getter = "class C:\n    @property\n    def x(self):\n        go()\n"
+    old = getter + "    @x.setter\n    def x(self):\n        go()\n"
     runs = [("GET /a", "c.py", 0, {7}, 1, 1.0)]
     (result,) = by_endpoint(build({"c.py": [old, "import os\n" + old]}, runs))
     assert [(f.line, f.executed) for f in result.functions] == [(7, 1)]

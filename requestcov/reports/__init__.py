@@ -1,0 +1,1 @@
+"""Results to streams: one module a format."""

@@ -1,0 +1,76 @@
+"""Texts of unknown origin, and numbers, made fit for a terminal.
+
+Laws: no stored text reaches a terminal with a control, format or unpaired
+character in it; nothing stored is ever read as markup; what is shown in
+colour is also shown without it. One write a report, so that a closed pipe is
+met in one place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+
+def clean(text: str) -> str:
+    """The text with every character that a terminal would not simply print as an escape.
+
+    That is control characters (ANSI sequences begin with one), direction
+    overrides and other invisible format characters, and lone surrogates.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def percent(fraction: float | None) -> str:
+    """``74%``; only all is 100% and only nothing is 0%; ``-`` when there is no fraction."""
+    if fraction is None:
+        return "-"
+    if 0 < fraction < 0.01:
+        return "<1%"
+    if 0.99 < fraction < 1:
+        return ">99%"
+    return f"{fraction:.0%}"
+
+
+def number(value: float | None) -> str:
+    """``12,345``; ``-`` when unknown."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def counted(value: float, noun: str) -> str:
+    """``1 request``, ``12,345 requests``."""
+    return f"{number(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def console_for(stream: TextIO) -> Console:
+    """A console that interprets nothing in the texts it is given.
+
+    Colour follows rich: only on a terminal, never with NO_COLOR set.
+    """
+    return Console(file=stream, markup=False, highlight=False, emoji=False, legacy_windows=False)
+
+
+def write(stream: TextIO, parts: Iterable[RenderableType]) -> None:
+    """Print rich objects, one after the other, at once; a Text with ``no_wrap`` is not folded.
+
+    Raises:
+        OSError: the stream cannot be written, for instance a closed pipe.
+    """
+    console = console_for(stream)
+    with console.capture() as captured:
+        for part in parts:
+            whole = isinstance(part, str) or (isinstance(part, Text) and bool(part.no_wrap))
+            console.print(part, soft_wrap=whole)
+    text = captured.get()
+    if not console.is_terminal:
+        text = re.sub(r" +$", "", text, flags=re.MULTILINE)
+    stream.write(text)
+    stream.flush()

@@ -1,0 +1,172 @@
+"""Coverage of endpoints or files as a table for a terminal, and what it stands on.
+
+Law: no table without its footing: how many requests it stands on, and what
+was lost on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TextIO
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from requestcov.analysis.coverage import EndpointCoverage, FileCoverage
+from requestcov.analysis.evidence import Evidence, Footing, Selection
+from requestcov.reports.terminal import clean, counted, number, percent, write
+
+NAMES_SHOWN = 6
+"""How many releases, services or engines a footing spells out."""
+
+
+def write_endpoints(
+    results: Sequence[EndpointCoverage], evidence: Evidence, selection: Selection, stream: TextIO
+) -> None:
+    """A row an endpoint.
+
+    Raises:
+        OSError: the stream cannot be written.
+    """
+    table = _table("endpoint", "seen", "recorded", "failed", "lines run", "coverage")
+    for result in results:
+        table.add_row(
+            Text(clean(result.endpoint)),
+            number(result.seen),
+            number(result.recorded),
+            _failures(result.failed),
+            f"{number(result.executed)}/{number(result.executable)}" if result.executable else "-",
+            _coverage(result.coverage),
+        )
+    unread = sum(result.unread for result in results)
+    notes = ["Coverage: lines run / lines of the functions that the endpoint reached."]
+    write(stream, [table, *_footing(evidence, selection, unread, notes)])
+
+
+def write_files(
+    results: Sequence[FileCoverage], evidence: Evidence, selection: Selection, stream: TextIO
+) -> None:
+    """A row a file.
+
+    Raises:
+        OSError: the stream cannot be written.
+    """
+    table = _table("file", "endpoints", "functions", "lines run", "coverage")
+    for result in results:
+        reached = sum(1 for function in result.functions if function.executed)
+        known = result.problem is None
+        table.add_row(
+            Text(clean(result.path)),
+            number(len(result.endpoints)),
+            f"{reached}/{len(result.functions)}" if known else "-",
+            f"{number(result.executed)}/{number(result.executable)}" if known else "-",
+            _coverage(result.coverage),
+        )
+    notes = [
+        "Coverage: lines run / lines of all function bodies of the file. "
+        "Files that no recorded request ran are not listed."
+    ]
+    notes += [f"{result.path}: {result.problem}." for result in results if result.problem]
+    write(stream, [table, *_footing(evidence, selection, 0, notes)])
+
+
+def _table(first: str, *numbers: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column(first, overflow="fold", ratio=1)
+    for name in numbers:
+        # The heading may take two lines; a number must not.
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _coverage(fraction: float | None) -> Text:
+    style = (
+        "dim" if fraction is None else "green" if fraction >= 0.8 else "yellow" if fraction >= 0.5 else "red"
+    )
+    return Text(percent(fraction), style=style)
+
+
+def _failures(failed: int) -> Text:
+    return Text(number(failed), style="red" if failed else "")
+
+
+def _footing(
+    evidence: Evidence, selection: Selection, unread: int, notes: Iterable[str]
+) -> Iterator[RenderableType]:
+    """What every table ends with."""
+    yield ""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for name, value in _facts(evidence.footing, selection):
+        grid.add_row(name, Text(clean(value)))
+    yield grid
+    yield ""
+    for note in (*notes, *_notes(evidence, selection, unread)):
+        yield Text(clean(note), style="dim")
+
+
+def _facts(footing: Footing, selection: Selection) -> Iterator[tuple[str, str]]:
+    kept = f"{number(footing.stored)} stored + {_by_reason(footing.dropped)} dropped"
+    kept = f"{number(footing.stored)} stored + {_by_reason(footing.dropped)} dropped"
+    yield (
+        "requests",
+        f"{number(footing.seen)} seen, {number(footing.excluded)} excluded, "
+        f"{number(footing.sampled)} sampled = {kept} + {number(footing.pending)} pending",
+    )
+    records = (
+        f"{number(footing.records)} here, standing for {counted(footing.weight, 'request')}; "
+        f"{number(footing.failed)} failed"
+    )
+    if footing.partial:
+        records += f", {_by_reason(footing.partial)} cut short"
+    yield "records", records
+    if footing.first is not None and footing.last is not None:
+        yield "period", f"{footing.first:%Y-%m-%d %H:%M} to {footing.last:%Y-%m-%d %H:%M} UTC"
+    asked = [
+        f"{name} {value}"
+        for name, value in (("service", selection.service), ("release", selection.release))
+        if value
+    ]
+    asked += [
+        f"{name} {value:%Y-%m-%d}"
+        for name, value in (("since", selection.since), ("until", selection.until))
+        if value
+    ]
+    if asked:
+        yield "asked for", ", ".join(asked)
+    yield "services", _names(footing.services)
+    yield "releases", _names(footing.releases)
+    yield "engines", _names(footing.engines)
+    yield "workers", number(footing.workers)
+    yield "store", footing.store
+
+
+def _by_reason(counts: Mapping[str, int]) -> str:
+    """``3 (queue_full 2, assemble 1)``."""
+    reasons = ", ".join(f"{reason} {number(count)}" for reason, count in sorted(counts.items()) if count)
+    return number(sum(counts.values())) + (f" ({reasons})" if reasons else "")
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = [name or "(no name)" for name in names[:NAMES_SHOWN]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "") if shown else "-"
+
+
+def _notes(evidence: Evidence, selection: Selection, unread: int) -> Iterator[str]:
+    if selection.since or selection.until:
+        yield (
+            "Seen, excluded, sampled, stored, dropped and pending count whole lives of processes, "
+            "not the period asked for."
+        )
+    changed = sum(1 for digests in evidence.versions.values() if len(digests) > 1)
+    if changed:
+        yield (
+            f"{counted(changed, 'file')} ran in several versions: of older ones, only functions that "
+            "have not changed since count."
+        )
+    if unread:
+        yield f"{counted(unread, 'recorded line')} could not be judged: the source is not available."

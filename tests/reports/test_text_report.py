@@ -1,0 +1,117 @@
+"""The tables of ``requestcov report``: what they say, how wide they are."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from requestcov.analysis.coverage import by_endpoint, by_file
+from requestcov.analysis.evidence import Selection
+from requestcov.analysis.gather import gather
+from requestcov.reports import text
+from tests.reports.shop_store import MISSING, SHOWN, VIEWS, record, shop, write_store
+
+
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def endpoints(url: str, selection: Selection | None = None) -> str:
+    selection = selection or Selection()
+    evidence, stream = gather(url, selection, None), io.StringIO()
+    text.write_endpoints(by_endpoint(evidence), evidence, selection, stream)
+    return stream.getvalue()
+
+
+def files(url: str) -> str:
+    evidence, stream = gather(url, Selection(), None), io.StringIO()
+    text.write_files(by_file(evidence), evidence, Selection(), stream)
+    return stream.getvalue()
+
+
+def rows(report: str) -> list[list[str]]:
+    """The table's cells, which are two spaces apart at least."""
+    table = report.partition("\n\n")[0]
+    return [re.split(r" {2,}", line) for line in table.splitlines() if "\u2500" not in line]
+
+
+def test_an_endpoint_has_a_row_with_what_was_seen_recorded_and_run(tmp_path: Path):
+    assert rows(endpoints(shop(tmp_path / "s.db"))) == [
+        ["endpoint", "seen", "recorded", "failed", "lines run", "coverage"],
+        ["POST /orders", "30", "1", "1", "3/3", "100%"],
+        ["GET /orders/{id}", "1,200", "4", "0", "3/3", "100%"],
+        ["GET /quiet", "7", "0", "0", "-", "-"],
+    ]
+
+
+def test_a_file_has_a_row_with_its_functions(tmp_path: Path):
+    url = write_store(
+        tmp_path / "s.db", [record("GET /a", MISSING), record("GET /b", {"gone.py": {1}})], texts=None
+    )
+    assert rows(files(url)) == [
+        ["file", "endpoints", "functions", "lines run", "coverage"],
+        ["gone.py", "1", "-", "-", "-"],
+        ["shop/views.py", "1", "1/2", "2/6", "33%"],
+    ]
+    assert "gone.py: source not available." in files(url)
+
+
+def test_the_footing_balances_and_names_the_losses(tmp_path: Path):
+    report = re.sub(r"\s+", " ", endpoints(shop(tmp_path / "s.db")))
+    assert "1,237 seen, 4 excluded, 7 sampled = 5 stored + 2 (queue_full 2) dropped + 0 pending" in report
+    assert "5 here, standing for 201 requests; 1 failed, 1 (aborted 1) cut short" in report
+    assert "2026-11-20 10:00 to 2026-11-21 12:00 UTC" in report
+    assert "releases r1, r2" in report
+
+
+def test_a_selection_is_repeated_and_its_limits_told(tmp_path: Path):
+    from datetime import UTC, datetime
+
+    selection = Selection(release="r1", since=datetime(2026, 11, 20, tzinfo=UTC))
+    report = re.sub(r"\s+", " ", endpoints(shop(tmp_path / "s.db"), selection))
+    assert "asked for release r1, since 2026-11-20" in report
+    assert "count whole lives of processes, not the period" in report
+
+
+def test_several_versions_and_missing_sources_are_told(tmp_path: Path):
+    other = {"shop/views.py": VIEWS + "\n"}
+    records = [
+        record("GET /a", SHOWN),
+        record("GET /a", SHOWN, texts=other),
+        record("GET /a", {"gone.py": {1, 2}}),
+    ]
+    report = re.sub(r"\s+", " ", endpoints(write_store(tmp_path / "s.db", records)))
+    assert "1 file ran in several versions" in report
+    assert "recorded lines could not be judged" in report
+
+
+def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path: Path):
+    route = "GET /\x1b[31m[red]\u202e"
+    records = [record(route, {"\x1b]0;title\x07.py": {1}}, release="[bold]\n")]
+    url = write_store(tmp_path / "s.db", records, seen={route: 1})
+    for report in (endpoints(url), files(url)):
+        assert not set(report) & {"\x1b", "\x07", "\u202e"}
+    assert "GET /\\x1b[31m[red]\\u202e" in endpoints(url)
+    assert "[bold]\\n" in endpoints(url)
+    assert "\\x1b]0;title\\x07.py" in files(url)
+
+
+def test_eighty_columns_are_kept_and_no_name_is_cut(tmp_path: Path):
+    """A long route is folded over lines; numbers stay whole."""
+    route = "GET /" + "/".join(f"segment{i}" for i in range(30))
+    url = write_store(tmp_path / "s.db", [record(route, SHOWN)], seen={route: 123_456_789})
+    report = endpoints(url)
+    assert max(map(len, report.splitlines())) <= 80
+    assert "123,456,789" in report
+    folded = "".join(line[:28].split("  ")[0] for line in report.partition("\n\n")[0].splitlines()[2:])
+    assert folded.replace(" ", "") == route.replace(" ", "")
+
+
+def test_an_empty_store_has_an_empty_table_and_a_footing(tmp_path: Path):
+    report = endpoints(write_store(tmp_path / "s.db", [], seen={}))
+    assert rows(report) == [["endpoint", "seen", "recorded", "failed", "lines run", "coverage"]]
+    assert "0 here, standing for 0 requests" in report
