@@ -104,6 +104,14 @@ class Parsed:
         """Lines as they ran to the first lines of their statements."""
         return frozenset(self.multiline.get(line, line) for line in lines)
 
+    def taken(self, arcs: Iterable[Arc]) -> frozenset[Arc]:
+        """Those of the arcs that ran which are branches, between first lines of statements."""
+        return self.branches & {(self._first(a), self._first(b)) for a, b in arcs}
+
+    def _first(self, line: int) -> int:
+        first = self.multiline.get(abs(line), abs(line))
+        return first if line > 0 else -first
+
 
 def parse(text: str, filename: str, exclude_lines: Sequence[str] = ()) -> Parsed:
     """Parse one source text.
@@ -116,7 +124,9 @@ def parse(text: str, filename: str, exclude_lines: Sequence[str] = ()) -> Parsed
     Raises:
         SyntaxError: it is not Python of this interpreter's version.
     """
-    exclude = "|".join(f"(?:{e})" for e in exclude_lines) or r"#\s*(pragma|PRAGMA)[:\s]?\s*(no|NO)\s*(cover|COVER)"
+    exclude = (
+        "|".join(f"(?:{e})" for e in exclude_lines) or r"#\s*(pragma|PRAGMA)[:\s]?\s*(no|NO)\s*(cover|COVER)"
+    )
     parser = PythonParser(text=text, filename=filename, exclude=exclude)
     try:
         parser.parse_source()
@@ -175,7 +185,7 @@ def new_tracer(
     tracer.file_tracers = {}
     # The locks guard the dict of files; the GIL does that for plain dicts and
     # sets. bool() is the cheapest callable without arguments or effect.
-    tracer.lock_data = tracer.unlock_data = bool  # type: ignore[assignment]
+    tracer.lock_data = tracer.unlock_data = bool
     return tracer
 
 

@@ -252,7 +252,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "queue_size",
         _integer(1, 1_000_000, " records"),
-        1000,
+        256,
         "1 to 1000000",
         "Finished records waiting to be written; when full, new ones are dropped and counted.",
     ),
@@ -297,7 +297,7 @@ class Config:
     max_per_second: float = 10.0
     max_in_flight: int = 8
     max_duration: float = 30.0
-    queue_size: int = 1000
+    queue_size: int = 256
     batch_size: int = 500
     flush_interval: float = 2.0
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)

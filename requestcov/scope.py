@@ -50,12 +50,19 @@ class Scope:
                 directories[directory] = directory
                 directories[os.path.realpath(directory)] = directory
         self.sources = tuple(dict.fromkeys(directories.values()))
-        third = {form for path in _coverage.third_party_directories() for form in (path, os.path.realpath(path))}
+        third = {
+            form for path in _coverage.third_party_directories() for form in (path, os.path.realpath(path))
+        }
         self._third = tuple(path + os.sep for path in sorted(third))
         # A source inside site-packages was asked for by name: there, third party is the point.
         self._asked = tuple(form for form in directories if form.startswith(self._third))
-        ours = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.abspath(coverage.__file__))]
-        self._never = tuple(os.path.realpath(path) + os.sep for path in ours) + tuple(p + os.sep for p in ours)
+        ours = [
+            os.path.dirname(os.path.abspath(__file__)),
+            os.path.dirname(os.path.abspath(coverage.__file__)),
+        ]
+        self._never = tuple(os.path.realpath(path) + os.sep for path in ours) + tuple(
+            p + os.sep for p in ours
+        )
         self._directories = tuple(sorted(directories.items(), key=lambda item: -len(item[0])))
         self._include = _matcher(config.include or self.settings.include)
         self._omit = _matcher(config.omit or self.settings.omit)

@@ -87,9 +87,7 @@ def choose(branch: bool) -> Choice:
     )
 
 
-def select(
-    measures: Callable[[str], bool], active: ContextVar[Collection | None], *, branch: bool
-) -> Engine:
+def select(measures: Callable[[str], bool], active: ContextVar[Collection | None], *, branch: bool) -> Engine:
     """Make the engine that :func:`choose` names.
 
     Args:

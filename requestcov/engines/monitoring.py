@@ -214,5 +214,3 @@ def suspended_code() -> Iterator[CodeType]:
         while walked is not None:
             yield walked.f_code
             walked = walked.f_back  # type: ignore[assignment]
-
-

@@ -1,0 +1,350 @@
+"""The heart, free of any protocol: begin a recording, follow it, finish it.
+
+Laws: nothing here raises into the app or blocks it; a request that is not
+sampled pays for one decision and no more; a request that a policy took is
+stored, or dropped under a named reason, exactly once; after a fork nothing of
+the parent's is touched. All work on what was collected is the drainer's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from requestcov import native, routes
+from requestcov.assembler import Assembler
+from requestcov.complaints import Complaints, describe
+from requestcov.config import Config, has_controls
+from requestcov.engines import Collection, Lines, select
+from requestcov.pipeline import Pipeline
+from requestcov.record import new_id
+from requestcov.sampling import Decision, Sampler
+from requestcov.scope import Scope
+from requestcov.sinks import open_sink
+
+MAX_LABELS = 20
+MAX_LABEL = 200
+"""Characters of a label's value; more is cut off."""
+
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+
+_WHY = {
+    "trace_function_taken": "a debugger or another coverage tool has the thread's trace function",
+    "no_tool_id": "every sys.monitoring tool id is taken by other tools",
+    "no_c_tracer": "coverage.py was installed without its C tracer",
+    "no_monitoring": "this Python has no sys.monitoring",
+}
+
+
+class Recording(Collection):
+    """One request being measured; what the context variable holds.
+
+    Attributes:
+        id: UUIDv7 text.
+        seq: its number among the sampled requests of the process.
+        method: HTTP method, or ``WEBSOCKET``.
+        route: the template, once the framework has told it.
+        fallback: the name while there is no template; holds nothing private.
+        status: HTTP status, None before a response starts.
+        error: qualified name of the exception that left the app.
+        labels: what ``annotate`` said.
+        after: what ran after ``mark`` (or in all), once finished.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "after",
+        "clock",
+        "decision",
+        "duration",
+        "error",
+        "fallback",
+        "id",
+        "labels",
+        "method",
+        "partial",
+        "path",
+        "pid",
+        "route",
+        "seq",
+        "status",
+        "time",
+        "trace_id",
+    )
+
+    def __init__(self, method: str, path: str, decision: Decision, seq: int) -> None:
+        super().__init__()
+        self.id = new_id()
+        self.seq = seq
+        self.pid = os.getpid()
+        self.method = routes.known_method(method)
+        self.path = path  # for the sampler to learn from; let go at the end, never stored
+        self.fallback = decision.shape
+        self.route: str | None = None
+        self.status: int | None = None
+        self.error: str | None = None
+        self.partial: str | None = None
+        self.labels: dict[str, str] = {}
+        self.trace_id: str | None = None
+        self.decision = decision
+        self.after: Lines = {}
+        self.duration: float | None = None
+        self.time = datetime.now(UTC)
+        self.clock = time.perf_counter()
+
+
+class Recorder:
+    """Sampling, an engine and a pipeline, for every wrapper with the same configuration."""
+
+    def __init__(self, config: Config) -> None:
+        """Resolve the scope and take the engine's hooks; starts no thread, opens no sink.
+
+        Raises:
+            ConfigError: a source or a sink cannot be used.
+        """
+        self.scope = Scope(config)
+        name = os.path.basename(self.scope.sources[0]).removesuffix(".py")
+        self.config = config = replace(config, service=config.service or name)
+        self.active: ContextVar[Collection | None] = ContextVar("requestcov.recording", default=None)
+        self.engine = select(self.scope.measures, self.active, branch=self.scope.branch)
+        self.sampler = Sampler(config)
+        self._assembler = Assembler(config, self.scope, self.engine.name, self.engine.arcs)
+        self.pipeline = Pipeline(
+            config,
+            self._assembler.assemble,
+            sinks=lambda: [open_sink(url) for url in config.sinks],
+            seen=self.sampler.seen,
+            excluded=lambda: self.sampler.excluded,
+            source=self.scope.text,
+            tick=self._tick,
+            on_fork=self._forked,
+        )
+        self._complaints = Complaints()
+        self._flight: dict[Recording, None] = {}
+
+    def begin(self, method: str, path: str, header: Callable[[str], str | None]) -> Recording | None:
+        """Decide about a request and start to record it.
+
+        Args:
+            method: HTTP method or ``WEBSOCKET``.
+            path: decoded, without query.
+            header: a request header by its lower-case name.
+
+        Returns:
+            None for a request that is not recorded.
+        """
+        try:
+            if self.active.get() is not None:
+                # Servers reuse threads and contexts: an earlier request's is not ours.
+                self.active.set(None)
+            decision = self.sampler.decide(method, path, header)
+            if decision is None:
+                return None
+            return self._take(method, path, header, decision)
+        except Exception as error:
+            self._complain("begin", f"a request could not be recorded: {describe(error)}")
+            return None
+
+    def _take(
+        self, method: str, path: str, header: Callable[[str], str | None], decision: Decision
+    ) -> Recording | None:
+        # First of all: after a fork that ran no hooks it is this call that notices.
+        seq = self.pipeline.sampled()
+        if len(self._flight) >= self.config.max_in_flight:
+            self.pipeline.drop("max_in_flight")
+            return None
+        try:
+            recording = Recording(method, path, decision, seq)
+            traceparent = _TRACEPARENT.fullmatch(header("traceparent") or "")
+            if traceparent is not None and (traceparent[2] is None or not traceparent[0].startswith("00")):
+                recording.trace_id = traceparent[1]
+            routes.install_hooks()
+            reason = self.engine.begin(recording)
+        except BaseException:
+            self.pipeline.drop("begin")
+            raise
+        if reason is not None:
+            self.pipeline.drop(reason)
+            self._complain(reason, f"requests are not recorded: {_WHY.get(reason, reason)}")
+            return None
+        self._flight[recording] = None
+        self.pipeline.wake()
+        return recording
+
+    def enter(self, recording: Recording) -> Token[Collection | None]:
+        """A step of the request starts on this thread; returns what :meth:`leave` needs."""
+        token = self.active.set(recording)
+        self.engine.enter(recording)
+        return token
+
+    def leave(self, recording: Recording, token: Token[Collection | None]) -> None:
+        """The step has ended, perhaps in another context than it started in."""
+        self.engine.leave(recording)
+        try:
+            self.active.reset(token)
+        except (ValueError, RuntimeError, LookupError):
+            if self.active.get() is recording:
+                self.active.set(None)
+
+    def responded(self, recording: Recording) -> None:
+        """The response is complete: the duration ends, the background begins."""
+        if recording.duration is None:
+            recording.duration = time.perf_counter() - recording.clock
+            self.engine.mark(recording)
+
+    def finish(
+        self, recording: Recording, error: BaseException | None = None, partial: str | None = None
+    ) -> None:
+        """The request has ended, or is cut: hand it over. Only the first call counts.
+
+        Args:
+            error: the exception that left the app.
+            partial: why the recording is not whole.
+        """
+        try:
+            if recording.pid != os.getpid():
+                return  # forked inside the request: the parent finishes it
+            # One C call decides between the request's thread and the drainer's cut.
+            if self._flight.pop(recording, self) is self:
+                return
+            recording.after = self.engine.end(recording)
+            if recording.duration is None:
+                recording.duration = time.perf_counter() - recording.clock
+            recording.partial = partial
+            if error is not None:
+                kind = type(error)
+                recording.error = f"{kind.__module__}.{kind.__qualname__}"[:MAX_LABEL]
+            self._teach(recording)
+            self.pipeline.put(recording)
+        except Exception as wrong:
+            self._complain("finish", f"a recording could not be finished: {describe(wrong)}")
+
+    def _teach(self, recording: Recording) -> None:
+        if recording.route is not None:
+            self.sampler.learned(recording.method, recording.path, recording.route)
+        if recording.error is not None or (recording.status or 0) >= 500:
+            self.sampler.failed(recording.method, recording.path, recording.route)
+        recording.path = ""
+
+    def failed(self, method: str, path: str) -> None:
+        """An exception left the app in a request that is not recorded."""
+        try:
+            self.sampler.failed(method, path, None)
+        except Exception as wrong:
+            self._complain("failed", f"a failure could not be noted: {describe(wrong)}")
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was finished is kept or dropped; False when time ran out."""
+        return self.pipeline.flush(timeout)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Give everything back: recordings, hooks, threads, sinks."""
+        for recording in list(self._flight):
+            self.finish(recording, partial="aborted")
+        self.engine.close()
+        self.pipeline.close(timeout)
+
+    def _tick(self) -> bool:
+        """In the drainer: cut what runs too long; True while there is anything to watch."""
+        limit = time.perf_counter() - self.config.max_duration
+        for recording in list(self._flight):
+            if recording.clock < limit:
+                self.finish(recording, partial="duration")
+        return bool(self._flight)
+
+    def _forked(self) -> None:
+        """In a child: what the parent records is the parent's."""
+        self._flight.clear()
+        self.engine.forget()
+
+    def _complain(self, key: str, text: str) -> None:
+        self._complaints.say(key, text, time.monotonic())
+
+
+_recorders: dict[tuple[object, ...], Recorder] = {}
+_making = native.new_reentrant_lock()
+
+
+def get_recorder(config: Config) -> Recorder:
+    """The process's recorder for this configuration.
+
+    Raises:
+        ConfigError: a source or a sink cannot be used.
+    """
+    key = tuple(
+        tuple(sorted(value.items())) if isinstance(value, dict) else value for value in vars(config).values()
+    )
+    with _making:
+        recorder = _recorders.get(key)
+        if recorder is None:
+            recorder = _recorders[key] = Recorder(config)
+        return recorder
+
+
+def close_all(timeout: float = 5.0) -> None:
+    """Close every recorder of the process, for tests; wrappers made before record no more."""
+    with _making:
+        recorders = list(_recorders.values())
+        _recorders.clear()
+    for recorder in recorders:
+        recorder.close(timeout)
+    routes.uninstall_hooks()
+
+
+def _recording() -> Recording | None:
+    """The open recording of the current context."""
+    for recorder in list(_recorders.values()):
+        recording = recorder.active.get()
+        if isinstance(recording, Recording) and recording.open:
+            return recording
+    return None
+
+
+routes.bind(_recording)
+
+
+def current() -> str | None:
+    """The id of the current request's recording, or None when it is not recorded."""
+    recording = _recording()
+    return None if recording is None else recording.id
+
+
+def annotate(**labels: object) -> None:
+    """Label the current request; without a recording this does nothing, and it never raises.
+
+    Args:
+        **labels: at most MAX_LABELS; each value becomes text of at most MAX_LABEL
+            characters. Give no personal data: labels are stored.
+    """
+    recording = _recording()
+    if recording is None:
+        return
+    for key, value in labels.items():
+        try:
+            text = str(value)[:MAX_LABEL]
+        except Exception:
+            continue  # an object that cannot say what it is labels nothing
+        if has_controls(text):
+            text = "".join(char for char in text if not has_controls(char))
+        if key in recording.labels or len(recording.labels) < MAX_LABELS:
+            recording.labels[key[:64]] = text
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """Wait until all finished recordings are kept or dropped.
+
+    Args:
+        timeout: seconds, in all.
+
+    Returns:
+        False when time ran out.
+    """
+    end = time.monotonic() + timeout
+    return all([recorder.flush(max(0.0, end - time.monotonic())) for recorder in list(_recorders.values())])
