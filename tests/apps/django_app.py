@@ -9,6 +9,7 @@ same request runs the same lines every time; one list fits both protocols.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -20,7 +21,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.template.loader import render_to_string
+from django.template import Context, Engine
+from django.test.utils import override_settings
 from django.urls import include, path, re_path
 from django.utils.decorators import sync_and_async_middleware
 from django.views import View
@@ -32,23 +34,17 @@ TEMPLATE = """<h1>{{ title }}</h1>
 {% empty %}<p>nothing</p>{% endfor %}{{ basket.total }}"""
 
 if not settings.configured:
-    settings.configure(
-        ALLOWED_HOSTS=["*"],
-        LOGGING_CONFIG=None,
-        MIDDLEWARE=[f"{__name__}.stamp"],
-        ROOT_URLCONF=__name__,
-        SECRET_KEY="only-for-tests",
-        TEMPLATES=[
-            {
-                "BACKEND": "django.template.backends.django.DjangoTemplates",
-                "OPTIONS": {
-                    "loaders": [("django.template.loaders.locmem.Loader", {"basket.html": TEMPLATE})]
-                },
-            }
-        ],
-        USE_TZ=True,
-    )
+    settings.configure(ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None, SECRET_KEY="only-for-tests")
     django.setup()
+# Other tests in this process may have configured Django first, so this project
+# leans on settings as little as it can: its middleware picks the URLs.
+if not hasattr(settings, "ROOT_URLCONF"):
+    settings.ROOT_URLCONF = __name__
+# A captured log record would keep the exception's frames, and with them
+# asgiref's executor and its thread.
+logging.getLogger("django.request").setLevel(logging.CRITICAL)
+
+engine = Engine(loaders=[("django.template.loaders.locmem.Loader", {"basket.html": TEMPLATE})])
 
 
 class Item:
@@ -86,11 +82,13 @@ def stamp(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest],
     if iscoroutinefunction(get_response):
 
         async def amiddleware(request: HttpRequest) -> HttpResponseBase:
+            request.urlconf = __name__  # type: ignore[attr-defined]
             return mark(await get_response(request))
 
         return amiddleware
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
+        request.urlconf = __name__  # type: ignore[attr-defined]
         return mark(get_response(request))
 
     return middleware
@@ -141,7 +139,8 @@ async def stock_of(slug: str) -> int:
 
 
 def basket(request: HttpRequest, count: int) -> HttpResponse:
-    return HttpResponse(render_to_string("basket.html", {"title": "Basket", "basket": Basket(count)}))
+    context = Context({"title": "Basket", "basket": Basket(count)})
+    return HttpResponse(engine.get_template("basket.html").render(context))
 
 
 def rows(count: int) -> Iterator[str]:
@@ -216,12 +215,14 @@ urlpatterns = [
 
 def wsgi_application() -> Any:
     """A fresh WSGI callable."""
-    return WSGIHandler()
+    with override_settings(MIDDLEWARE=[f"{__name__}.stamp"]):
+        return WSGIHandler()
 
 
 def asgi_application() -> Any:
     """A fresh ASGI callable."""
-    return ASGIHandler()
+    with override_settings(MIDDLEWARE=[f"{__name__}.stamp"]):
+        return ASGIHandler()
 
 
 def _get(
