@@ -54,11 +54,11 @@ lint: $(READY)
 	$(BIN)/mypy
 
 # The suite runs in a copy of the tree without the package, so that every test,
-# and every server that a test starts, can only import the installed wheel.
+# and every process that a test starts, can only import the installed wheel.
 suite: $(INSTALLED)
 	@rm -rf $(SUITE) && mkdir -p $(SUITE)
 	@cp -R $(filter-out requestcov build dist,$(wildcard *)) $(SUITE)
-	cd $(SUITE) && INSTALLED_WHEEL=1 PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -p no:cacheprovider \
+	cd $(SUITE) && INSTALLED_WHEEL=1 PYTHONPATH="$$PWD" PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -p no:cacheprovider \
 		-n 2 --dist loadfile --timeout 120 --ignore tests/bench $(PYTEST_ARGS) $(TESTS)
 
 matrix: $(INSTALLED)

@@ -15,7 +15,19 @@ CARRYING = {"drainer", "ledger", "outlet", "pipeline", "sinks", "storage"}
 LIVE = (
     MEASURING
     | CARRYING
-    | {"_names", "engines", "sampling", "routes", "recorder", "exchange", "wsgi", "asgi", ""}
+    | {
+        "_names",
+        "_templates",
+        "assembler",
+        "engines",
+        "sampling",
+        "routes",
+        "recorder",
+        "exchange",
+        "wsgi",
+        "asgi",
+        "",
+    }
 )
 
 # A part (a module, or a folder of interchangeable ones) and the parts it may import.
@@ -27,9 +39,10 @@ ARROWS = {
     "config": {"errors"},
     "_coverage": {"errors", "record"},
     "scope": FOUNDATION | {"_coverage"},
-    "sampling": FOUNDATION,
+    "sampling": FOUNDATION | {"_names", "_templates"},
     "engines": MEASURING,
     "_names": set(),
+    "_templates": {"_names"},
     "routes": FOUNDATION | {"_names"},
     "storage": FOUNDATION,
     "sinks": FOUNDATION | {"storage"},
@@ -37,6 +50,7 @@ ARROWS = {
     "outlet": FOUNDATION | {"ledger", "sinks"},
     "drainer": FOUNDATION | {"ledger", "outlet", "sinks"},
     "pipeline": FOUNDATION | {"drainer", "ledger", "outlet", "sinks"},
+    "assembler": MEASURING | {"engines"},
     "recorder": LIVE - {"recorder", "exchange", "wsgi", "asgi", ""},
     "exchange": FOUNDATION | {"recorder", "routes"},
     "wsgi": FOUNDATION | {"exchange", "recorder", "routes"},
