@@ -110,24 +110,34 @@ def fallback(path: str) -> str:
     Returns:
         At most 256 characters, ASCII; ``fallback(fallback(p)) == fallback(p)``.
     """
-    if not path.startswith("/"):
-        path = "/" + path
-    name = ""
-    for segment in path.split("/", MAX_SEGMENTS + 1)[1 : MAX_SEGMENTS + 1]:
-        # The two most common kinds first: this runs for every path not seen before.
-        if segment.isascii() and len(segment) < 8 and segment.isalpha() and segment.islower():
-            name += "/" + segment
-        elif segment.isdigit() and segment.isascii():
-            name += "/{id}"
-        else:
-            name += "/" + _placeholder(segment)
-    return name
+    parts = path.split("/", MAX_SEGMENTS + 1)[: MAX_SEGMENTS + 1]
+    if parts[0]:
+        parts = ["", *parts[:MAX_SEGMENTS]]
+    elif len(parts) == 1:
+        return "/"
+    for index, segment in enumerate(parts):
+        if segment:
+            parts[index] = _words.get(segment) or _name(segment)
+    return "/".join(parts)
 
 
-def _placeholder(segment: str) -> str:
+_words: dict[str, str] = {}  # most segments are words met before: this runs for every new path
+_MAX_WORDS = 1024
+
+
+def _name(segment: str) -> str:
+    if segment.isdigit() and segment.isascii():
+        return "{id}"
     kind = _KIND.fullmatch(segment)
     if kind is None:
-        return "{token}" if segment else ""
-    if kind.lastgroup == "word":
-        return segment if len(segment) <= _MAX_WORD else "{token}"
-    return segment if kind.lastgroup == "placeholder" else f"{{{kind.lastgroup}}}"
+        return "{token}"
+    if kind.lastgroup == "placeholder":
+        return segment
+    if kind.lastgroup != "word":
+        return f"{{{kind.lastgroup}}}"
+    if len(segment) > _MAX_WORD:
+        return "{token}"
+    if len(_words) >= _MAX_WORDS:
+        _words.clear()
+    _words[segment] = segment
+    return segment

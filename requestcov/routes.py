@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -163,7 +162,6 @@ def _path_of(route: object) -> object:
 
 # Hooks -----------------------------------------------------------------------------------
 
-_lock = threading.Lock()
 _installed: dict[str, Callable[[], None]] = {}
 """Module name → how to undo its hook. A module is here too when its hook was given up."""
 
@@ -174,26 +172,25 @@ def install_hooks() -> None:
     Cheap and idempotent: a dictionary look-up a framework once all are settled.
     """
     for name, install in _HOOKS.items():
-        if name not in _installed and name in sys.modules:
-            with _lock:
-                if name in _installed:
-                    continue
-                try:
-                    undo = install(sys.modules[name])
-                except AttributeError:
-                    if getattr(getattr(sys.modules[name], "__spec__", None), "_initializing", False):
-                        continue  # still being imported by another thread: next time
-                    undo = _nothing  # another version of the framework: names fall back
-                except Exception:
-                    undo = _nothing
-                _installed[name] = undo
+        if name in _installed or name not in sys.modules:
+            continue
+        claim = functools.partial(_nothing)
+        # One C call decides between threads: no lock that a fork could leave taken.
+        if _installed.setdefault(name, claim) is not claim:
+            continue
+        try:
+            _installed[name] = install(sys.modules[name])
+        except AttributeError:
+            if getattr(getattr(sys.modules[name], "__spec__", None), "_initializing", False):
+                del _installed[name]  # still being imported by another thread: next time
+        except Exception:  # another version of the framework: names fall back
+            pass
 
 
 def uninstall_hooks() -> None:
     """Put back what was hooked, for tests. A method that others have wrapped since stays."""
-    with _lock:
-        while _installed:
-            _installed.popitem()[1]()
+    while _installed:
+        _installed.popitem()[1]()
 
 
 def _nothing() -> None:

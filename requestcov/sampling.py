@@ -1,0 +1,355 @@
+"""Which requests are recorded: small policies, in one order, each with its weight.
+
+Laws: a request that is not sampled pays for one look-up, one count and one
+random number; everything learned is bounded, however many paths a client
+invents; a weight is the reciprocal of the probability the request was taken
+with (Horvitz and Thompson, JASA 47, 1952), so that the sum of an endpoint's
+weights estimates its requests without bias; what a cap turns away was never
+sampled. Counts are exact: docs/sampling.md says why. No lock is taken.
+
+The order: exclusion, forced, first, boost, rate; the cap stands behind the last three.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hmac
+import os
+import random
+import re
+import time
+import weakref
+from collections.abc import Callable
+from typing import NamedTuple
+
+from requestcov._names import NOT_FOUND, fallback, known_method
+from requestcov._templates import MAX_PATH, Templates
+from requestcov.config import Config
+
+FORCE_HEADER = "x-requestcov-force"
+
+FORCED_PER_SECOND = 1.0
+"""Forced recordings a second and process; ``max_per_second`` when that is less."""
+FORCED_BURST = 5.0
+
+BOOST_RATE = 0.25
+"""Share of requests taken of an endpoint that has just failed, when the rate is lower."""
+BOOST_REQUESTS = 40
+"""A boost ends after this many requests of the endpoint,"""
+BOOST_SECONDS = 60.0
+"""or after this long."""
+BOOST_PAUSE = 300.0
+"""Seconds from a boost's start in which the same endpoint is not boosted again."""
+
+MAX_ENDPOINTS = 2000
+"""Learned endpoints, and as many names made from paths; the rest share one entry."""
+MAX_CACHED_PATHS = 4096
+MAX_PROBES = 20
+"""Names behind one endpoint's template that are tried as endpoints of their own: a route
+not met yet, such as ``/pages/about``, can hide behind ``/pages/{slug}``."""
+_MAX_FORMS = 8  # templates of one endpoint: with prefixes, with and without a tail
+_MAX_CACHED_PATH = 256
+
+OTHER = "(other)"
+
+
+class Decision(NamedTuple):
+    """Why a request is recorded.
+
+    Attributes:
+        policy: ``"forced"``, ``"first"``, ``"boost"`` or ``"rate"``.
+        weight: how many requests this one stands for, >= 1.
+        shape: the route it most likely belongs to, or a safe name made from its
+            path; the name under which ``seen`` has counted it.
+    """
+
+    policy: str
+    weight: float
+    shape: str
+
+
+class _Entry:
+    """What is known of one endpoint, or of one name made from paths."""
+
+    __slots__ = (
+        "again",
+        "boost",
+        "boost_end",
+        "endpoint",
+        "first",
+        "forms",
+        "into",
+        "probes",
+        "seen",
+        "shape",
+    )
+
+    def __init__(self, method: str, shape: str, first: int) -> None:
+        self.endpoint = f"{method} {shape}"
+        self.shape = shape
+        self.seen = 0
+        self.first = first
+        self.boost = 0
+        self.boost_end = 0.0
+        self.again = float("-inf")
+        self.probes = MAX_PROBES
+        self.forms = 0
+        self.into: _Entry | None = None  # the endpoint that this name has turned out to be
+
+
+class _Bucket:
+    """A token bucket: at most ``rate`` a second on average, ``burst`` at once."""
+
+    __slots__ = ("_burst", "_clock", "_last", "_rate", "_tokens")
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
+        self._rate, self._burst, self._clock = rate, burst, clock
+        self._tokens = burst
+        self._last = clock()
+
+    def take(self) -> bool:
+        now = self._clock()
+        # From here on nothing is called: no other thread can come in between.
+        if now > self._last:
+            self._tokens += (now - self._last) * self._rate
+            self._last = now
+            if self._tokens > self._burst:
+                self._tokens = self._burst
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Sampler:
+    """Decides about every request of a process.
+
+    Args:
+        config: ``sample_rate``, ``first``, ``exclude``, ``force_secret``, ``max_per_second``.
+        rng: give a seeded one for repeatable decisions. A forked child reseeds it.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        rng: random.Random | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rng = random.Random() if rng is None else rng
+        self._random = self._rng.random
+        self._clock = clock
+        self._rate = config.sample_rate
+        self._first = config.first
+        self._secret = config.force_secret.encode()
+        limit = config.max_per_second
+        self._limit = _Bucket(limit, max(1.0, limit), clock) if limit else None
+        forced = min(FORCED_PER_SECOND, limit or FORCED_PER_SECOND)
+        self._forced_limit = _Bucket(forced, FORCED_BURST, clock)
+        self._exclude = _exclusion(config.exclude)
+        self._excluded = _Entry("", "", 0)
+        self._other = _Entry(OTHER, OTHER, 0)
+        self._other.endpoint = OTHER
+        self._cache: dict[tuple[str, str], _Entry] = {}
+        self._shapes: dict[tuple[str, str], _Entry] = {}
+        self._routes: dict[tuple[str, str], _Entry] = {}
+        self._templates: dict[str, Templates[_Entry]] = {}
+        self._capped = 0
+        self._pid = os.getpid()
+        _at_fork(self)
+
+    def decide(self, method: str, path: str, header: Callable[[str], str | None]) -> Decision | None:
+        """Count a request and decide about it.
+
+        Args:
+            method: HTTP method or ``WEBSOCKET``.
+            path: decoded, without query.
+            header: a request header by its lower-case name; asked only when a
+                secret is configured.
+
+        Returns:
+            None: the request is not recorded.
+        """
+        entry = self._cache.get((method, path))
+        if entry is None:
+            entry = self._find(method, path)
+        entry.seen += 1
+        if entry is self._excluded:
+            return None
+        if self._secret and self._is_forced(header):
+            return self._take("forced", 1.0, entry, self._forced_limit)
+        if entry.first > 0:
+            entry.first -= 1
+            decision = self._take("first", 1.0, entry, self._limit)
+            if decision is None:
+                entry.first += 1
+            return decision
+        if entry.boost > 0 and self._clock() < entry.boost_end:
+            entry.boost -= 1
+            if self._random() < BOOST_RATE:
+                return self._take("boost", 1.0 / BOOST_RATE, entry, self._limit)
+        elif self._random() < self._rate:
+            return self._take("rate", 1.0 / self._rate, entry, self._limit)
+        return None
+
+    def _is_forced(self, header: Callable[[str], str | None]) -> bool:
+        given = header(FORCE_HEADER)
+        return given is not None and hmac.compare_digest(given.encode("utf-8", "replace"), self._secret)
+
+    def _take(self, policy: str, weight: float, entry: _Entry, limit: _Bucket | None) -> Decision | None:
+        # Asking for the pid is a system call: hooks tell of a fork, and native forks, which
+        # run none, are noticed here.
+        if os.getpid() != self._pid:
+            self._forked()
+            entry.seen += 1
+        if limit is not None and not limit.take():
+            self._capped += 1
+            return None
+        return Decision(policy, weight, entry.shape)
+
+    def _find(self, method: str, path: str) -> _Entry:
+        """The entry of a path not seen lately; never raises, never grows past the bounds."""
+        known = known_method(method)
+        if self._exclude is not None and self._exclude(path):
+            entry = self._excluded
+        else:
+            templates = self._templates.get(known)
+            found = None if templates is None else templates.find(path)
+            if found is None or (found.probes and self._first):
+                entry = self._shape(known, path, found)
+            else:
+                entry = found
+        if len(path) <= _MAX_CACHED_PATH and known == method:
+            if len(self._cache) >= MAX_CACHED_PATHS:
+                self._cache = {}
+            self._cache[method, path] = entry
+        return entry
+
+    def _shape(self, method: str, path: str, behind: _Entry | None) -> _Entry:
+        """The entry of the path's name; the endpoint's whose template it is behind, unless it is new."""
+        shape = fallback(path[:MAX_PATH])
+        entry = self._shapes.get((method, shape))
+        if entry is not None:
+            return behind or entry
+        if len(self._shapes) >= MAX_ENDPOINTS:
+            return behind or self._other
+        entry = _Entry(method, shape, self._first)
+        if behind is not None:
+            behind.probes -= 1
+            entry.into = behind
+        return self._shapes.setdefault((method, shape), entry)
+
+    def learned(self, method: str, path: str, route: str) -> None:
+        """A recorded request's route is known: later paths of the same template share its entry.
+
+        Args:
+            method, path: as given to :meth:`decide`.
+            route: the template in its framework's notation, or ``NOT_FOUND``.
+        """
+        method = known_method(method)
+        entry = self._cache.get((method, path)) or self._find(method, path)
+        target = self._routes.get((method, route))
+        if entry is self._excluded or entry is target:
+            return
+        shape = self._shapes.get((method, fallback(path[:MAX_PATH])))
+        if target is None:
+            if len(self._routes) >= MAX_ENDPOINTS:
+                return
+            # What was taken under the path's name counts as taken of the endpoint.
+            new = _Entry(method, route, entry.first if entry is shape else self._first)
+            target = self._routes.setdefault((method, route), new)
+        if route != NOT_FOUND:
+            self._learn_template(method, path, route, target)
+        if entry is shape:
+            entry.into = target
+            entry.first = 0
+        if len(path) <= _MAX_CACHED_PATH:
+            self._cache[method, path] = target
+
+    def _learn_template(self, method: str, path: str, route: str, target: _Entry) -> None:
+        templates = self._templates.setdefault(method, Templates())
+        if templates.find(path) is target or target.forms >= _MAX_FORMS:
+            return
+        if not templates.add(route, path, target):
+            return
+        target.forms += 1
+        self._cache = {}  # paths may belong to the new template
+        for (of, name), entry in list(self._shapes.items()):
+            if of == method and (entry.into is None or entry.into.shape == NOT_FOUND):
+                found = templates.find(name)
+                if found is not None:
+                    entry.into = found
+                    entry.first = 0
+
+    def failed(self, method: str, path: str, route: str | None) -> None:
+        """A request, recorded or not, has failed: its endpoint is sampled more for a while.
+
+        Nothing changes when the rate is 0 or is not lower than BOOST_RATE.
+        """
+        if not 0 < self._rate < BOOST_RATE:
+            return
+        method = known_method(method)
+        entry = None if route is None else self._routes.get((method, route))
+        if entry is None:
+            entry = self._cache.get((method, path)) or self._find(method, path)
+        now = self._clock()
+        if entry is not self._excluded and now >= entry.again:
+            entry.again = now + BOOST_PAUSE
+            entry.boost_end = now + BOOST_SECONDS
+            entry.boost = BOOST_REQUESTS
+
+    def seen(self) -> dict[str, int]:
+        """Requests by endpoint since the process started, sampled or not, without excluded ones.
+
+        An endpoint is ``GET /orders/{id}``; one whose route is not known yet has
+        a name made from the path instead, and ``(other)`` is what came after
+        MAX_ENDPOINTS of those.
+        """
+        if os.getpid() != self._pid:
+            self._forked()
+        total: dict[str, int] = {}
+        for entry in [*list(self._routes.values()), *list(self._shapes.values()), self._other]:
+            if entry.seen:
+                endpoint = (entry.into or entry).endpoint
+                total[endpoint] = total.get(endpoint, 0) + entry.seen
+        return total
+
+    @property
+    def excluded(self) -> int:
+        """Requests on an excluded path since the process started."""
+        return 0 if os.getpid() != self._pid else self._excluded.seen
+
+    @property
+    def capped(self) -> int:
+        """How often a cap has turned away what a policy had taken."""
+        return 0 if os.getpid() != self._pid else self._capped
+
+    def _forked(self) -> None:
+        """In a child: its own random numbers and counts; what was learned of routes stays true."""
+        self._pid = os.getpid()
+        self._rng.seed()
+        self._capped = 0
+        for entry in [*self._routes.values(), *self._shapes.values(), self._other, self._excluded]:
+            entry.seen = 0
+            entry.boost = 0
+            if entry is not self._other and entry is not self._excluded and entry.into is None:
+                entry.first = self._first
+
+
+def _at_fork(sampler: Sampler) -> None:
+    reference = weakref.ref(sampler)
+
+    def in_child() -> None:
+        alive = reference()
+        if alive is not None:
+            alive._forked()
+
+    os.register_at_fork(after_in_child=in_child)
+
+
+def _exclusion(patterns: tuple[str, ...]) -> Callable[[str], object] | None:
+    """One expression for all patterns: * and ? only, each for the whole path."""
+    if not patterns:
+        return None
+    return re.compile("|".join(fnmatch.translate(pattern.replace("[", "[[]")) for pattern in patterns)).match
