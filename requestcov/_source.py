@@ -10,6 +10,7 @@ module is imported, whatever requests do, and so says nothing about them.
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -102,6 +103,27 @@ def parse(path: str, digest: str, content: bytes | str, exclude_lines: Sequence[
         return Source(path, digest, lines, problem=f"this Python cannot parse it: {error}")
     functions = _functions(tree, lines, parsed)
     return Source(path, digest, lines, parsed.statements, functions, parsed.multiline)
+
+
+def carried(old: Source, new: Source) -> Mapping[int, int]:
+    """Body lines of ``old`` -> the same lines in ``new``, of functions that did not change.
+
+    A function did not change when its qualified name and the text of its body
+    are equal; of several such (a property and its setter, a ``def`` in both
+    arms of an ``if``) the first is the first.
+    """
+    if old.digest == new.digest:
+        return {line: line for line in old.bodies}
+    candidates: dict[tuple[str, str], list[Function]] = defaultdict(list)
+    for function in reversed(new.functions):
+        candidates[function.name, function.text].append(function)
+    lines: dict[int, int] = {}
+    for function in old.functions:
+        same = candidates[function.name, function.text]
+        if same:
+            shift = same.pop().start - function.start
+            lines.update((line, line + shift) for line in function.body)
+    return {old_line: line for old_line, line in lines.items() if line in new.bodies}
 
 
 def _functions(tree: ast.Module, lines: tuple[str, ...], parsed: Parsed) -> tuple[Function, ...]:

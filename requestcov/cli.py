@@ -44,6 +44,9 @@ class NothingFound(RequestcovError):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code, and raises SystemExit only from argparse."""
+    if sys.stdout is None or sys.stderr is None:  # The shell closed them: >&-
+        nowhere = open(os.devnull, "w")  # noqa: SIM115  # as long as the process
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         # In a C locale a route like /café must not end a report.
         reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
@@ -61,15 +64,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RequestcovError as wrong:
         return _say(str(wrong), WRONG)
     except BrokenPipeError:
-        # What is left in the buffer would fail again when the interpreter closes it.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard()
         return CLOSED_PIPE
     except KeyboardInterrupt:
+        _discard()
         return INTERRUPTED
     except OSError as wrong:
-        return _say(f"cannot write the report: {wrong.strerror or wrong}", WRONG)
+        _discard()
+        return _say(f"the report cannot be written: {wrong.strerror or wrong}", WRONG)
     return OK
+
+
+def _discard() -> None:
+    """Let go of what is still buffered: it would fail, or block, again when the interpreter ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str, code: int) -> int:

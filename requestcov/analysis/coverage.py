@@ -15,10 +15,10 @@ it runs only in part.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from requestcov._source import Function, Source
+from requestcov._source import Source, carried
 from requestcov.analysis.evidence import Evidence, Run, Version
 
 
@@ -115,27 +115,6 @@ def by_file(evidence: Evidence) -> tuple[FileCoverage, ...]:
     for run in evidence.runs:
         runs[run.path].append(run)
     return tuple(_file(path, runs[path], evidence) for path in sorted(runs))
-
-
-def carried(old: Source, new: Source) -> Mapping[int, int]:
-    """Body lines of ``old`` -> the same lines in ``new``, of functions that did not change.
-
-    A function did not change when its qualified name and the text of its body
-    are equal; of several such (a property and its setter, a ``def`` in both
-    arms of an ``if``) the first is the first.
-    """
-    if old.digest == new.digest:
-        return {line: line for line in old.bodies}
-    candidates: dict[tuple[str, str], list[Function]] = defaultdict(list)
-    for function in reversed(new.functions):
-        candidates[function.name, function.text].append(function)
-    lines: dict[int, int] = {}
-    for function in old.functions:
-        same = candidates[function.name, function.text]
-        if same:
-            shift = same.pop().start - function.start
-            lines.update((line, line + shift) for line in function.body)
-    return {old_line: line for old_line, line in lines.items() if line in new.bodies}
 
 
 def executed_lines(runs: Iterable[Run], evidence: Evidence) -> tuple[dict[str, frozenset[int]], int]:

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from requestcov._source import Source
-from requestcov.analysis.coverage import carried
+from requestcov._source import Source, carried
 from requestcov.analysis.evidence import Evidence, Run
 
 
