@@ -30,7 +30,7 @@ from requestcov.reports import json
 
 OK, NOTHING, WRONG, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
 
-COMMANDS = ("report", "show")
+COMMANDS = ("report", "show", "doctor")
 DEFAULT_STORE = "sqlite:///requestcov.db"
 
 
@@ -125,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
         "--digest", metavar="D", help="another version of the file: the beginning of its digest"
     )
     show.set_defaults(run=_show)
+
+    doctor = commands.add_parser("doctor", help="whether requests would be recorded here", allow_abbrev=False)
+    doctor.set_defaults(run=_doctor)
     return parser
 
 
@@ -218,6 +221,17 @@ def _show(options: argparse.Namespace) -> None:
             raise NothingFound(
                 f"{found.endpoint} was seen, but no request to it that ran lines is recorded here."
             )
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    with _needs_rich():
+        from requestcov.reports import diagnosis
+    from requestcov.doctor import diagnose
+
+    found = diagnose(os.environ)
+    diagnosis.write_diagnosis(found, sys.stdout)
+    if found.problems:
+        raise NothingFound("requests would not be recorded here; the problems are listed above.")
 
 
 def _find(target: str, evidence: Evidence) -> Found:

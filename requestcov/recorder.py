@@ -35,12 +35,13 @@ _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
 
-_WHY = {
+WHY = {
     "trace_function_taken": "a debugger or another coverage tool has the thread's trace function",
     "no_tool_id": "every sys.monitoring tool id is taken by other tools",
     "no_c_tracer": "coverage.py was installed without its C tracer",
     "no_monitoring": "this Python has no sys.monitoring",
 }
+"""What an engine's refusal to begin means, for people."""
 
 
 class Recording(Collection):
@@ -172,7 +173,7 @@ class Recorder:
             raise
         if reason is not None:
             self.pipeline.drop(reason)
-            self._complain(reason, f"requests are not recorded: {_WHY.get(reason, reason)}")
+            self._complain(reason, f"requests are not recorded: {WHY.get(reason, reason)}")
             return None
         self._flight[recording] = None
         self.pipeline.wake()

@@ -59,12 +59,13 @@ ARROWS = {
     # The desk half. Of the live half it sees what the stores hold, and the scope.
     "_source": {"_coverage", "record"},
     "analysis": MEASURING | {"_source", "storage"},
-    "reports": MEASURING | {"_source", "analysis"},
+    "doctor": LIVE,
+    "reports": MEASURING | {"_source", "analysis", "doctor"},
     "server": MEASURING | {"_source", "analysis", "reports", "storage", "sinks"},
-    "cli": LIVE | {"_source", "analysis", "reports", "server"},
+    "cli": LIVE | {"_source", "analysis", "doctor", "reports", "server"},
     "testing": LIVE | {"_source", "analysis", "reports"},
 }
-DESK = {"_source", "analysis", "reports", "server", "cli", "testing"}
+DESK = {"_source", "analysis", "doctor", "reports", "server", "cli", "testing"}
 
 # In a folder of interchangeable modules, what those share; else they never import each other.
 SHARED = {
