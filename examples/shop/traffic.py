@@ -33,8 +33,8 @@ PRODUCTS = (
 )
 GOOD, NO_FUNDS, STOLEN = "4242424242424242", "4000000000009995", "4000000000009979"
 PROVIDER_DOWN, FLAKY, MISTYPED = "4000000000000119", "4000000000000259", "4242424242424241"
-CARDS = {GOOD: 84, NO_FUNDS: 5, STOLEN: 1, PROVIDER_DOWN: 4, FLAKY: 4, MISTYPED: 2}
-COUNTRIES = {"DE": 55, "FR": 12, "AT": 10, "NL": 6, "US": 5, "CH": 3, "JP": 3, "IS": 5, "XX": 1}
+CARDS = {GOOD: 80, NO_FUNDS: 5, STOLEN: 1, PROVIDER_DOWN: 8, FLAKY: 4, MISTYPED: 2}
+COUNTRIES = {"DE": 53, "FR": 12, "AT": 10, "NL": 6, "US": 5, "CH": 3, "JP": 3, "IS": 7, "XX": 1}
 COUPONS = {None: 78, "WELCOME10": 10, "FIVER": 6, "THIRDFREE": 3, "SUMMER2019": 2, "NONSENSE": 1}
 QUERIES = ("tea", "bread book", "lamps", "stove", "warm wool", "knife", "table", "sql", "unicorn", "?!")
 PROBES = ("/wp-login.php", "/.env", "/admin.php", "/old/catalogue/17", "/products/teapot/reviews/3")
@@ -133,8 +133,8 @@ class Visitors:
             await self.send("DELETE", f"{cart}/items/{slug}")
         await self.send("GET", cart)
         country = _draw(random, COUNTRIES)
-        if random.random() < 0.3:
-            grams = _draw(random, {800: 50, 4_000: 30, 45_000: 15, 450_000: 5})
+        if random.random() < 0.5:
+            grams = _draw(random, {800: 40, 4_000: 30, 45_000: 20, 450_000: 10})
             await self.send("GET", "/shipping/quote", params={"country": country, "grams": grams})
         if random.random() < 0.1:
             return
@@ -187,7 +187,9 @@ async def send(
     advance: Callable[[], object] = lambda: None,
 ) -> Tally:
     """Send exactly ``requests`` requests to ``base`` by ``concurrency`` visitors at a time."""
-    limits = httpx.Limits(max_connections=concurrency)
+    # No connection is used twice: after a request that failed, uvicorn closes it
+    # without saying so, and the next request on it may or may not get through.
+    limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=base, limits=limits, timeout=30, trust_env=False) as client:
         visitors = Visitors(client, requests, advance)
         numbers = _numbers()

@@ -102,7 +102,7 @@ def test_the_demo_ends_with_reports_and_leaves_no_server(tmp_path: Path) -> None
     process = run_demo(tmp_path, 300)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 0, output
-    for text in ("300 requests", "requestcov report", "requestcov show", "POST /carts/{cart_id}/checkout"):
+    for text in ("300 requests", "requestcov report", "requestcov show", "GET /shipping/quote"):
         assert text in output
     assert str(tmp_path / "flask_app.db") in output
     assert "Traceback" not in output
