@@ -200,10 +200,8 @@ def _nothing() -> None:
 def _after(owner: type, name: str, note: Callable[[Any, tuple[Any, ...], Any], None]) -> Callable[[], None]:
     """Wrap a plain method: the note sees self, the arguments and the result of each recorded call."""
     original = owner.__dict__.get(name)
-    if not inspect.isfunction(original) and not callable(original):
+    if not callable(original) or inspect.iscoroutinefunction(original):
         raise AttributeError(name)
-    if inspect.iscoroutinefunction(original):
-        return _nothing
 
     @functools.wraps(original)
     def hooked(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -215,6 +213,48 @@ def _after(owner: type, name: str, note: Callable[[Any, tuple[Any, ...], Any], N
             pass
         return result
 
+    return _put(owner, name, hooked, original)
+
+
+def _hook_starlette(module: Any) -> Callable[[], None]:
+    # handle() runs for the one route that was chosen, matches() for every candidate.
+    def note_mount(mount: Any, scope: Any) -> None:
+        prefix = scope.get(_MOUNT, (None, ""))[1] + mount.path_format.removesuffix("/{path}")
+        scope[_MOUNT] = (mount, prefix)
+        scope[_ROUTE] = mount
+
+    def note_route(route: Any, scope: Any) -> None:
+        scope[_ROUTE] = route
+
+    undo = [_before(module.Mount, "handle", note_mount)]
+    undo += [_before(owner, "handle", note_route) for owner in (module.Route, module.WebSocketRoute)]
+
+    def undo_all() -> None:
+        for step in undo:
+            step()
+
+    return undo_all
+
+
+def _before(owner: type, name: str, note: Callable[[Any, Any], None]) -> Callable[[], None]:
+    """Wrap a coroutine method: the note sees self and the scope before each recorded call."""
+    original = owner.__dict__.get(name)
+    if not inspect.iscoroutinefunction(original):
+        raise AttributeError(name)
+
+    @functools.wraps(original)
+    async def hooked(self: Any, scope: Any, receive: Any, send: Any) -> Any:
+        try:
+            if _current() is not None:
+                note(self, scope)
+        except Exception:  # a name is not worth a request
+            pass
+        return await original(self, scope, receive, send)
+
+    return _put(owner, name, hooked, original)
+
+
+def _put(owner: type, name: str, hooked: Any, original: Any) -> Callable[[], None]:
     setattr(owner, name, hooked)
 
     def undo() -> None:
@@ -222,29 +262,6 @@ def _after(owner: type, name: str, note: Callable[[Any, tuple[Any, ...], Any], N
             setattr(owner, name, original)
 
     return undo
-
-
-def _hook_starlette(module: Any) -> Callable[[], None]:
-    # What matches() returns beside the verdict is merged into the scope when the router takes it.
-    def note_mount(mount: Any, args: tuple[Any, ...], result: Any) -> None:
-        scope, (_, child) = args[0], result
-        if child:
-            prefix = scope.get(_MOUNT, (None, ""))[1] + mount.path_format.removesuffix("/{path}")
-            child[_MOUNT] = (mount, prefix)
-            child[_ROUTE] = mount
-
-    def note_route(route: Any, args: tuple[Any, ...], result: Any) -> None:
-        if result[1]:
-            result[1][_ROUTE] = route
-
-    undo = [_after(module.Mount, "matches", note_mount)]
-    undo += [_after(owner, "matches", note_route) for owner in (module.Route, module.WebSocketRoute)]
-
-    def undo_all() -> None:
-        for step in undo:
-            step()
-
-    return undo_all
 
 
 def _hook_django(module: Any) -> Callable[[], None]:

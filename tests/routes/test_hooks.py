@@ -17,8 +17,8 @@ from pyramid.urldispatch import RoutesMapper
 from requestcov import routes
 
 HOOKED = [
-    (starlette.routing.Mount, "matches"),
-    (starlette.routing.Route, "matches"),
+    (starlette.routing.Mount, "handle"),
+    (starlette.routing.Route, "handle"),
     (BaseHandler, "resolve_request"),
     (RoutesMapper, "__call__"),
     (falcon.app.App, "_get_responder"),
@@ -45,6 +45,7 @@ def test_a_hook_keeps_the_signature_and_goes_away_again(owner: type, name: str) 
     assert hooked is not original
     assert inspect.signature(hooked) == signature
     assert hooked.__name__ == original.__name__
+    assert inspect.iscoroutinefunction(hooked) == inspect.iscoroutinefunction(original)
     routes.install_hooks()
     assert owner.__dict__[name] is hooked, "a second install wraps nothing twice"
     routes.uninstall_hooks()
