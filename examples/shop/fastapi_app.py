@@ -120,6 +120,7 @@ async def search(database: Store, q: str = "") -> dict[str, Any]:
         with database.read() as conn:
             return catalogue.suggest_categories(conn, q)
 
+    catalogue.words(q)  # a bad query is refused before two threads start on it
     found, suggested = await asyncio.gather(asyncio.to_thread(products), asyncio.to_thread(categories))
     return {"products": found, "categories": suggested}
 

@@ -17,6 +17,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 
+Unhook = dict[str, Callable[[], None]]
+"""By module, how to take its hook off again."""
+
+
 class Follower(Protocol):
     """The engine as seen from a worker thread."""
 
@@ -43,12 +47,15 @@ def followed(follower: Follower, function: Callable[..., Any]) -> Callable[..., 
     return run
 
 
-def hook(follower: Follower, unhook: dict[str, Callable[[], None]]) -> None:
+def hook(follower: Follower, unhook: Unhook) -> None:
     """Put the hooks on what is loaded and not hooked yet; ``unhook`` collects the undoing."""
+    if "concurrent.futures" in sys.modules:
+        # asyncio loads this at the first use of a worker thread, which would be too late.
+        import concurrent.futures.thread  # noqa: F401
     for module_name, place in _PLACES:
         module = sys.modules.get(module_name)
         if module is not None and module_name not in unhook:
-            unhook[module_name] = place(follower, module)
+            unhook[module_name] = place(follower, module, unhook)
 
 
 def _replace(owner: Any, name: str, new: Any) -> Callable[[], None]:
@@ -62,11 +69,11 @@ def _replace(owner: Any, name: str, new: Any) -> Callable[[], None]:
     return undo
 
 
-def _work_items(follower: Follower, module: Any) -> Callable[[], None]:
+def _work_items(follower: Follower, module: Any, unhook: Unhook) -> Callable[[], None]:
     return _replace(module._WorkItem, "run", followed(follower, module._WorkItem.run))
 
 
-def _anyio(follower: Follower, module: Any) -> Callable[[], None]:
+def _anyio(follower: Follower, module: Any, unhook: Unhook) -> Callable[[], None]:
     backend = module.AsyncIOBackend
     original = vars(backend)["run_sync_in_worker_thread"].__func__
 
@@ -77,7 +84,20 @@ def _anyio(follower: Follower, module: Any) -> Callable[[], None]:
     return _replace(backend, "run_sync_in_worker_thread", classmethod(run_sync))
 
 
-def _trio(follower: Follower, module: Any) -> Callable[[], None]:
+def _anyio_dispatch(follower: Follower, module: Any, unhook: Unhook) -> Callable[[], None]:
+    """anyio loads its backend at the first use of a worker thread: hook that in time."""
+    original = module.get_async_backend
+
+    @functools.wraps(original)
+    def get_async_backend(*args: Any, **kwargs: Any) -> Any:
+        backend = original(*args, **kwargs)
+        hook(follower, unhook)
+        return backend
+
+    return _replace(module, "get_async_backend", get_async_backend)
+
+
+def _trio(follower: Follower, module: Any, unhook: Unhook) -> Callable[[], None]:
     original = module.run_sync
 
     @functools.wraps(original)
@@ -87,9 +107,10 @@ def _trio(follower: Follower, module: Any) -> Callable[[], None]:
     return _replace(module, "run_sync", run_sync)
 
 
-_PLACES: tuple[tuple[str, Callable[[Follower, Any], Callable[[], None]]], ...] = (
+_PLACES: tuple[tuple[str, Callable[[Follower, Any, Unhook], Callable[[], None]]], ...] = (
     ("concurrent.futures.thread", _work_items),
     ("asgiref.current_thread_executor", _work_items),
+    ("anyio.to_thread", _anyio_dispatch),
     ("anyio._backends._asyncio", _anyio),
     ("trio.to_thread", _trio),
     ("anyio._backends._trio", _trio),
