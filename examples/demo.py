@@ -18,10 +18,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from rich.console import Console
@@ -95,25 +96,50 @@ def serving(shop: Shop, folder: Path, rate: float) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener, log.open("wb") as output:
         port = listener.getsockname()[1]
         command = [sys.executable, "-m", *(part.format(fd=listener.fileno()) for part in shop.command)]
-        process = subprocess.Popen(
+        base = f"http://127.0.0.1:{port}"
+        with running(
             command,
             cwd=SHOP,
             env=environ,
             stdout=output,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
-            start_new_session=True,
-        )
-    base = f"http://127.0.0.1:{port}"
+        ) as process:
+            # From here on the server alone holds the socket: when it ends, clients notice.
+            listener.close()
+            wait_until_it_serves(process, base, log)
+            yield base
+            stop(process, log)
+
+
+@contextmanager
+def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group of its own, which is gone afterwards, children included."""
+    process: subprocess.Popen[bytes] | None = None
     try:
-        wait_until_it_serves(process, base, log)
-        yield base
-        stop(process, log)
+        with signals_held_back():
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
+        yield process
     finally:
-        if process.poll() is None:
+        if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Ctrl-C takes effect afterwards: within Popen it would leave a process that nobody knows."""
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def wait_until_it_serves(process: subprocess.Popen[bytes], base: str, log: Path) -> None:
@@ -162,7 +188,9 @@ def send_requests(base: str, requests: int) -> None:
         DemoError: some requests got no answer.
     """
     client = [sys.executable, str(SHOP / "traffic.py"), base, "--requests", str(requests)]
-    if subprocess.run(client, check=False).returncode != 0:
+    with running(client) as process:
+        code = process.wait()
+    if code != 0:
         raise DemoError("The client did not get through; the server's log is in the folder named above.")
 
 

@@ -37,6 +37,7 @@ CARDS = {GOOD: 80, NO_FUNDS: 5, STOLEN: 1, PROVIDER_DOWN: 8, FLAKY: 4, MISTYPED:
 COUNTRIES = {"DE": 53, "FR": 12, "AT": 10, "NL": 6, "US": 5, "CH": 3, "JP": 3, "IS": 7, "XX": 1}
 COUPONS = {None: 78, "WELCOME10": 10, "FIVER": 6, "THIRDFREE": 3, "SUMMER2019": 2, "NONSENSE": 1}
 QUERIES = ("tea", "bread book", "lamps", "stove", "warm wool", "knife", "table", "sql", "unicorn", "?!")
+GIVE_UP = 20
 PROBES = ("/wp-login.php", "/.env", "/admin.php", "/old/catalogue/17", "/products/teapot/reviews/3")
 
 
@@ -55,7 +56,7 @@ class Tally:
 
 
 class Enough(Exception):
-    """As many requests as asked for have been sent."""
+    """As many requests as asked for have been sent, or nobody answers any more."""
 
 
 class Visitors:
@@ -65,6 +66,7 @@ class Visitors:
         self.tally = Tally()
         self._client = client
         self._left = requests
+        self._silent = 0
         self._advance = advance
 
     async def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response | None:
@@ -76,9 +78,13 @@ class Visitors:
             response = await self._client.request(method, path, **kwargs)
         except httpx.HTTPError:
             self.tally.unanswered += 1
+            self._silent += 1
+            if self._silent == GIVE_UP:  # the shop is gone
+                self._left = 0
             return None
         finally:
             self._advance()
+        self._silent = 0
         self.tally.statuses[response.status_code] += 1
         return response
 
@@ -186,7 +192,10 @@ async def send(
     concurrency: int = 8,
     advance: Callable[[], object] = lambda: None,
 ) -> Tally:
-    """Send exactly ``requests`` requests to ``base`` by ``concurrency`` visitors at a time."""
+    """Send ``requests`` requests to ``base`` by ``concurrency`` visitors at a time.
+
+    Fewer only when GIVE_UP of them in a row got no answer.
+    """
     # No connection is used twice: after a request that failed, uvicorn closes it
     # without saying so, and the next request on it may or may not get through.
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=0)

@@ -86,6 +86,36 @@ def test_a_server_that_does_not_start_is_explained(tmp_path: Path) -> None:
         pass
 
 
+def test_traffic_gives_up_when_the_shop_is_gone() -> None:
+    """It does not hammer a closed port a million times."""
+    traffic = load(SHOP / "traffic.py")
+    tally = asyncio.run(traffic.send("http://127.0.0.1:9", 1_000_000))
+    assert traffic.GIVE_UP <= tally.unanswered < 100
+    assert tally.requests == tally.unanswered
+
+
+def test_an_interrupt_while_a_process_starts_still_ends_it() -> None:
+    """The signal waits until the process is known, and then it counts."""
+    demo = load(DEMO)
+    held = []
+    started = subprocess.Popen
+
+    def interrupted(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        process = started(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGINT)
+        held.append(process)
+        return process
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo.subprocess, "Popen", interrupted)
+        with (
+            pytest.raises(KeyboardInterrupt),
+            demo.running([sys.executable, "-c", "import signal; signal.pause()"]),
+        ):
+            pass
+    assert held[0].returncode == -signal.SIGKILL
+
+
 def run_demo(folder: Path, requests: int) -> subprocess.Popen[str]:
     """The demo as a newcomer starts it."""
     return subprocess.Popen(
@@ -99,10 +129,10 @@ def run_demo(folder: Path, requests: int) -> subprocess.Popen[str]:
 
 def test_the_demo_ends_with_reports_and_leaves_no_server(tmp_path: Path) -> None:
     """Exit code 0, both servers' reports, the endpoint in detail, and where the records lie."""
-    process = run_demo(tmp_path, 300)
+    process = run_demo(tmp_path, 120)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 0, output
-    for text in ("300 requests", "requestcov report", "requestcov show", "GET /shipping/quote"):
+    for text in ("120 requests", "requestcov report", "requestcov show", "GET /shipping/quote"):
         assert text in output
     assert str(tmp_path / "flask_app.db") in output
     assert "Traceback" not in output
