@@ -39,14 +39,13 @@ def gather(place: str, selection: Selection, root: str | None) -> Evidence:
         ConfigError: coverage.py's configuration, which excludes lines, cannot be parsed.
     """
     exclude_lines = read_settings().exclude_lines
-    with _intact(place):
-        store = open_store(place)
 
     def stored(path: str, digest: str) -> str | None:
-        with _intact(place):
+        # Opened for each text: evidence that holds nothing open needs no closing.
+        with _intact(place), open_store(place) as store:
             return store.source(path, digest)
 
-    with _intact(place):
+    with _intact(place), open_store(place) as store:
         return _gather(store, place, selection, Sources(stored, root, exclude_lines))
 
 
