@@ -66,12 +66,19 @@ class FileSink:
         data = b"".join([*map(record_line, batch.records), *map(source_line, batch.sources)])
         fd = self._open()
         try:
-            fd, size = self._ready(fd, len(data))
-            info = os.fstat(fd)
-            file = (info.st_dev, info.st_ino)
-            data += self._ledger_line(batch.ledger, file)
-            if data:
-                _append(fd, data, size)
+            size = _repair(fd, self.path)
+            file, line = self._ledger_line(batch.ledger, fd)
+            # Again if need be: others may fill the fresh file before we have its lock.
+            while self.max_bytes and size > 0 and size + len(data) + len(line) > self.max_bytes:
+                if not self._rotate():
+                    break
+                fresh = self._open()
+                _release(fd)
+                fd = fresh
+                size = _repair(fd, self.path)
+                file, line = self._ledger_line(batch.ledger, fd)
+            if data or line:
+                _append(fd, data + line, size)
             self._last = (file, batch.ledger)
         finally:
             _release(fd)
@@ -79,20 +86,22 @@ class FileSink:
     def close(self) -> None:
         """Nothing to do: nothing stays open."""
 
-    def _ledger_line(self, ledger: Ledger, file: tuple[int, int]) -> bytes:
-        """The ledger as a line, or nothing when it says nothing new.
+    def _ledger_line(self, ledger: Ledger, fd: int) -> tuple[tuple[int, int], bytes]:
+        """The identity of an open file, and the ledger as a line for it: none if it says nothing new.
 
         In a file that has an earlier line of this process, ``seen`` holds only
         the endpoints whose count changed: with hundreds of endpoints the
         repeated rest would outweigh the records.
         """
+        info = os.fstat(fd)
+        file = (info.st_dev, info.st_ino)
         seen = ledger.seen
         if self._last is not None and self._last[0] == file and self._last[1].boot == ledger.boot:
             before = self._last[1]
             if _counts(before) == _counts(ledger) and before.seen == seen:
-                return b""
+                return file, b""
             seen = {name: count for name, count in seen.items() if before.seen.get(name) != count}
-        return ledger_line(ledger, seen)
+        return file, ledger_line(ledger, seen)
 
     def _open(self) -> int:
         """The locked file that the path names now."""
@@ -110,13 +119,18 @@ class FileSink:
                 raise
             _release(fd)  # Rotated away while we waited for the lock.
 
-    def _ready(self, fd: int, length: int) -> tuple[int, int]:
-        """Repair the tail, rotate when the file would get too large: the fd to use, and its size."""
-        size = _repair(fd, self.path)
-        if not self.max_bytes or not size or size + length <= self.max_bytes:
-            return fd, size
+    def _rotate(self) -> bool:
+        """Shift path -> path.1 -> path.2 …, holding the lock on the file that path names.
+
+        Only up to the first number that is free: a rotation that failed half
+        way and is tried again pushes no further file out. False: it failed.
+        """
+        names = [self.path, *(f"{self.path}.{number}" for number in range(1, self.keep + 1))]
+        free = next((at for at, name in enumerate(names) if not os.path.lexists(name)), self.keep)
         try:
-            self._rotate()
+            for at in range(free, 0, -1):
+                os.rename(names[at - 1], names[at])
+            place.sync_directory(self.path)
         except OSError as error:
             if not self._told:
                 self._told = True
@@ -125,22 +139,8 @@ class FileSink:
                     ascii(self.path),
                     error.strerror,
                 )
-            return fd, size
-        fresh = self._open()
-        _release(fd)
-        return fresh, _repair(fresh, self.path)
-
-    def _rotate(self) -> None:
-        """Shift path -> path.1 -> path.2 …; needs the lock on the file that path names.
-
-        Only up to the first number that is free: a rotation that failed half
-        way and is tried again pushes no further file out.
-        """
-        names = [self.path, *(f"{self.path}.{number}" for number in range(1, self.keep + 1))]
-        free = next((at for at, name in enumerate(names) if not os.path.lexists(name)), self.keep)
-        for at in range(free, 0, -1):
-            os.rename(names[at - 1], names[at])
-        place.sync_directory(self.path)
+            return False
+        return True
 
 
 def _names(path: str, fd: int) -> bool:

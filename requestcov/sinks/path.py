@@ -138,6 +138,7 @@ def make_directory(path: str) -> None:
             os.mkdir(directory, 0o700)
         except FileExistsError:  # Another process was faster, or it is a file: the check below tells.
             continue
+        os.chmod(directory, 0o700)
     directory = os.path.dirname(path)
     _refuse_foreign(directory, os.stat(directory).st_uid, "directory")
 

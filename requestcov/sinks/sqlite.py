@@ -58,6 +58,9 @@ class SqliteSink:
         self._file: tuple[int, int] | None = None
         self._pid = 0
         self._lock = threading.Lock()
+        # Now, not when a connection is opened: a fork must find no sink in the middle of that.
+        _sinks.add(self)
+        _close_before_forks()
 
     def write(self, batch: Batch) -> None:
         """Commit a batch.
@@ -97,7 +100,6 @@ class SqliteSink:
                 return self._writer
             self._let_go()
         place.make_directory(self.path)
-        _close_before_forks()
         with place.directory_lock(self.path):
             with suppress(FileNotFoundError):
                 place.check_file(self.path, os.lstat(self.path))
@@ -113,7 +115,6 @@ class SqliteSink:
                 os.close(fd)
                 place.sync_directory(self.path)
             self._file = _identity(self.path)
-            _open.add(self)
             self._pid = os.getpid()
             self._writer = Writer(self.path)
         return self._writer
@@ -171,7 +172,7 @@ class SqliteSink:
             self._abandon()
 
 
-_open: weakref.WeakSet[SqliteSink] = weakref.WeakSet()
+_sinks: weakref.WeakSet[SqliteSink] = weakref.WeakSet()
 _held: list[SqliteSink] = []
 _leaked: list[Writer | None] = []
 _unsafe: set[tuple[int, int]] = set()
@@ -181,7 +182,7 @@ _registered = False
 
 
 def _close_before_forks() -> None:
-    """Register the fork hooks, once, when there is a first connection to close."""
+    """Register the fork hooks, once, with the first sink."""
     global _registered
     if not _registered:
         _registered = True
@@ -190,7 +191,7 @@ def _close_before_forks() -> None:
 
 def _before() -> None:
     deadline = time.monotonic() + FORK_SECONDS
-    _held.extend(sink for sink in list(_open) if sink._before_fork(deadline))
+    _held.extend(sink for sink in list(_sinks) if sink._before_fork(deadline))
 
 
 def _in_parent() -> None:
@@ -199,7 +200,7 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    for sink in list(_open):
+    for sink in list(_sinks):
         sink._after_fork_in_child(closed=sink in _held)
     _held.clear()
 

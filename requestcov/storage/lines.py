@@ -81,7 +81,7 @@ def read_line(line: bytes) -> RequestRecord | Ledger | SourceFile:
         if "ledger" in data:
             return _ledger(data["ledger"])
         source = data["source"]
-        text = source["text"].encode() if "text" in source else base64.b64decode(source["base64"])
+        text = source["text"].encode() if "text" in source else _bytes(source["base64"])
         return SourceFile(str(source["path"]), str(source["digest"]), text)
     except KeyError as missing:
         raise ValueError(f"no field {missing.args[0]!r}") from None
@@ -104,6 +104,10 @@ def _ledger(data: Mapping[str, Any]) -> Ledger:
         dropped={str(name): int(count) for name, count in data["dropped"].items()},
         pending=int(data["pending"]),
     )
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 def _line(data: Mapping[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,18 +15,12 @@ NOBODY = 65534
 
 
 def python(
-    code: str, *arguments: str, check: bool = True, **options: object
-) -> subprocess.CompletedProcess[str]:
+    code: str, *arguments: str, check: bool = True, **options: Any
+) -> subprocess.CompletedProcess[Any]:
     """Run code in a new Python, which finds requestcov and the tests' samples."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=check,
-        **options,  # type: ignore[call-overload]
-    )
+    given: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 60, "check": check}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    return subprocess.run([sys.executable, "-c", code, *arguments], env=env, **given | options)
 
 
 def start(code: str, *arguments: str) -> subprocess.Popen[str]:
