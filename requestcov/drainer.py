@@ -1,6 +1,7 @@
 """The drain side of the pipeline: making records of recordings, and the threads that do it.
 
-Laws: a thread with nothing to do is blocked, not polling; one error, whatever
+Laws: a thread with nothing to do is blocked, not polling (it looks for changed
+counts every LEDGER_EVERY flush intervals, no more); one error, whatever
 its kind, costs one item and never the thread; everything runs in an empty
 contextvars context, so that no line of it is attributed to a request.
 Deadlines are the monotonic clock's: a wall clock set back an hour delays

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import threading
 from _queue import Empty, SimpleQueue
 from collections.abc import Callable
 from types import ModuleType
@@ -63,8 +64,19 @@ def start_thread(function: Callable[..., None], *args: Any) -> int:
     Raises:
         RuntimeError: the system or the finalizing interpreter refuses another thread.
     """
-    ident: int = _thread.start_new_thread(function, args)
+    ident: int = _thread.start_new_thread(_run, (function, args))
     return ident
+
+
+def _run(function: Callable[..., None], args: tuple[Any, ...]) -> None:
+    try:
+        function(*args)
+    finally:
+        # Whoever asked threading for the current thread, as logging does, made it note a dummy for
+        # this one; before Python 3.13 it would list that dummy for ever.
+        noted: dict[int, threading.Thread] = getattr(threading, "_active", {})
+        if isinstance(noted.get(get_ident()), threading._DummyThread):
+            noted.pop(get_ident(), None)
 
 
 def sleep(seconds: float) -> None:
