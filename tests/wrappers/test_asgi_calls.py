@@ -542,6 +542,20 @@ class TestLifespan:
         messages = [{"type": "lifespan.shutdown.complete"}]
         assert self.lifespan(sending(*messages), BrokenRecorder()).sent == messages
 
+    def test_a_flush_that_hangs_holds_the_shutdown_up_for_a_bounded_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        released = threading.Event()
+
+        class Hanging(FakeRecorder):
+            def flush(self, timeout: float) -> bool:
+                return released.wait(60)
+
+        monkeypatch.setattr("requestcov.asgi.FLUSH_SECONDS", 0.02)
+        messages = [{"type": "lifespan.shutdown.complete"}]
+        assert self.lifespan(sending(*messages), Hanging()).sent == messages
+        released.set()
+
     def test_the_app_gets_the_servers_own_scope_and_receive_and_its_value_is_kept(self) -> None:
         given: list[Any] = []
         scope = {"type": "lifespan", "state": {}}
