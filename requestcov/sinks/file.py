@@ -54,7 +54,7 @@ class FileSink:
         self.max_bytes = max_bytes
         self.keep = keep
         self._told = False
-        self._last: tuple[tuple[int, int], Ledger] | None = None
+        self._last: tuple[tuple[int, int], int, Ledger] | None = None
 
     def write(self, batch: Batch) -> None:
         """Append a batch and fsync it.
@@ -67,7 +67,7 @@ class FileSink:
         fd = self._open()
         try:
             size = _repair(fd, self.path)
-            file, line = self._ledger_line(batch.ledger, fd)
+            file, line = self._ledger_line(batch.ledger, fd, size)
             # Again if need be: others may fill the fresh file before we have its lock.
             while self.max_bytes and size > 0 and size + len(data) + len(line) > self.max_bytes:
                 if not self._rotate():
@@ -76,17 +76,17 @@ class FileSink:
                 _release(fd)
                 fd = fresh
                 size = _repair(fd, self.path)
-                file, line = self._ledger_line(batch.ledger, fd)
+                file, line = self._ledger_line(batch.ledger, fd, size)
             if data or line:
                 _append(fd, data + line, size)
-            self._last = (file, batch.ledger)
+            self._last = (file, size + len(data) + len(line), batch.ledger)
         finally:
             _release(fd)
 
     def close(self) -> None:
         """Nothing to do: nothing stays open."""
 
-    def _ledger_line(self, ledger: Ledger, fd: int) -> tuple[tuple[int, int], bytes]:
+    def _ledger_line(self, ledger: Ledger, fd: int, size: int) -> tuple[tuple[int, int], bytes]:
         """The identity of an open file, and the ledger as a line for it: none if it says nothing new.
 
         In a file that has an earlier line of this process, ``seen`` holds only
@@ -96,8 +96,11 @@ class FileSink:
         info = os.fstat(fd)
         file = (info.st_dev, info.st_ino)
         seen = ledger.seen
-        if self._last is not None and self._last[0] == file and self._last[1].boot == ledger.boot:
-            before = self._last[1]
+        if self._last is not None:
+            last, end, before = self._last
+            # A file that is shorter now is another one, which was given the old one's inode.
+            if last != file or end > size or before.boot != ledger.boot:
+                return file, ledger_line(ledger, seen)
             if _counts(before) == _counts(ledger) and before.seen == seen:
                 return file, b""
             seen = {name: count for name, count in seen.items() if before.seen.get(name) != count}
