@@ -1,18 +1,21 @@
-"""Running code as a user without rights: the suite may run as root."""
+"""A directory that a user without rights can reach: the suite may run as root."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.storage.processes import run_as_nobody
-
 
 @pytest.fixture
-def as_nobody(tmp_path: Path) -> Callable[[str], str]:
-    """Run Python code as a user who is not root; the test's directories are open to it."""
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(directory.stat().st_mode | 0o055)
-    return run_as_nobody
+def public() -> Iterator[Path]:
+    """A directory to be used by processes of other users.
+
+    Not pytest's own: every run that begins makes those private again.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory

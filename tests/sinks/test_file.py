@@ -16,7 +16,7 @@ from requestcov.record import Block, Ledger, RequestRecord, SourceFile
 from requestcov.sinks import open_sink
 from requestcov.sinks.file import FileSink
 from requestcov.storage.lines import read_line
-from tests.storage.processes import on_a_small_disk, python, start
+from tests.storage.processes import on_a_small_disk, python, run_as_nobody, start
 from tests.storage.samples import MODELS, NOON, VIEWS, batch, ledger, record
 
 
@@ -249,8 +249,9 @@ def test_a_rotation_that_fails_goes_on_appending(
     assert seqs(path) == [90]
 
 
-def test_a_directory_that_cannot_be_written_still_takes_lines(as_nobody, path: Path) -> None:
+def test_a_directory_that_cannot_be_written_still_takes_lines(public: Path) -> None:
     """Rotation is what needs the directory; the file itself goes on."""
+    path = public / "new" / "lines.jsonl"
     path.parent.mkdir()
     path.write_bytes(b"")
     os.chown(path, 65534, 65534)
@@ -266,12 +267,13 @@ try:
 except OSError as error:
     print(type(error).__name__)
 """
-    assert as_nobody(code) == "PermissionError\n"
+    assert run_as_nobody(code) == "PermissionError\n"
     assert seqs(path) == list(range(1, 31))
 
 
-def test_a_directory_of_somebody_else_is_refused(as_nobody, path: Path) -> None:
+def test_a_directory_of_somebody_else_is_refused(public: Path) -> None:
     """Its owner could read or replace the file; root's own is fine."""
+    path = public / "new" / "lines.jsonl"
     path.parent.mkdir()
     os.chmod(path.parent, 0o777)
     os.chown(path.parent, 12345, 12345)
@@ -284,7 +286,7 @@ for scheme in ("file", "sqlite"):
     except Exception as error:
         print(type(error).__name__, "belongs to user 12345" in str(error))
 """
-    assert as_nobody(code) == "SinkError True\n" * 2
+    assert run_as_nobody(code) == "SinkError True\n" * 2
     assert list(path.parent.iterdir()) == []
 
 

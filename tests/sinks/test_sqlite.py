@@ -17,7 +17,7 @@ from requestcov.errors import SinkError
 from requestcov.sinks import open_sink
 from requestcov.sinks.sqlite import SqliteSink
 from requestcov.storage import open_store, sqlite_schema
-from tests.storage.processes import on_a_small_disk, python, start
+from tests.storage.processes import on_a_small_disk, python, run_as_nobody, start
 from tests.storage.samples import batch, ledger, record
 
 
@@ -404,8 +404,9 @@ def test_a_file_size_limit_is_like_a_full_disk(path: Path) -> None:
     assert result == "True True"
 
 
-def test_a_directory_that_cannot_be_written_is_an_error(as_nobody, path: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_an_error(public: Path) -> None:
     """Every time, and nothing else."""
+    path = public / "new" / "store.db"
     path.parent.mkdir()
     path.parent.chmod(0o555)
     code = f"""
@@ -418,7 +419,7 @@ for _ in range(2):
     except OSError as error:
         print(error.strerror)
 """
-    assert as_nobody(code) == "Permission denied\n" * 2
+    assert run_as_nobody(code) == "Permission denied\n" * 2
 
 
 def test_a_link_planted_later_is_not_followed(sink: SqliteSink, path: Path, tmp_path: Path) -> None:

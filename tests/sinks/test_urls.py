@@ -146,7 +146,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1\n")
     (info / "entry_points.txt").write_text(
         "[requestcov.sinks]\n"
-        "good = tests.sinks.test_urls:Installed\n"
+        f"good = {__name__}:Installed\n"
         "absent = no_such_package:Sink\n"
         "wrong = builtins:len\n"
         "raises = builtins:int\n"

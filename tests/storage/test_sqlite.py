@@ -17,6 +17,7 @@ from requestcov.record import Block, SourceFile
 from requestcov.storage import open_store, sqlite_schema
 from requestcov.storage.sqlite import Store
 from requestcov.storage.sqlite_writer import Writer
+from tests.storage.processes import run_as_nobody
 from tests.storage.samples import MODELS, NOON, OTHER, VIEWS, batch, ledger, record
 
 
@@ -271,14 +272,15 @@ def test_a_truncated_store_is_a_store_error(writer: Writer, path: str) -> None:
         list(store.records())
 
 
-def test_a_store_in_a_directory_that_cannot_be_written(writer: Writer, path: str, as_nobody) -> None:
+def test_a_store_in_a_directory_that_cannot_be_written(public: Path) -> None:
     """SQLite can make no WAL index there; a closed store is read all the same."""
-    writer.write(batch([record(1)]))
-    writer.close()
-    code = f"from requestcov.storage import open_store; print(open_store({path!r}).summary().requests)"
-    Path(path).chmod(0o644)
-    Path(path).parent.chmod(0o555)
-    assert as_nobody(code) == "1\n"
+    path = public / "store.db"
+    with closing(Writer(str(path))) as writer:
+        writer.write(batch([record(1)]))
+    path.chmod(0o644)
+    public.chmod(0o555)
+    code = f"from requestcov.storage import open_store; print(open_store('{path}').summary().requests)"
+    assert run_as_nobody(code) == "1\n"
 
 
 def test_an_older_schema_is_brought_up_to_date(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
