@@ -76,8 +76,16 @@ def _gather(store: Store, place: str, selection: Selection, source: Sources) -> 
         seen.update(ledger.seen)
         dropped.update(ledger.dropped)
     counts = asked.counts()
+    known: dict[int, frozenset[int]] = {}  # Endpoints share blocks: decode each once.
     runs = tuple(
-        Run(name, block.path, block.digest, block.lines, block.requests, block.weight)
+        Run(
+            name,
+            block.path,
+            block.digest,
+            known.get(block.id) or known.setdefault(block.id, block.lines),
+            block.requests,
+            block.weight,
+        )
         for name in sorted(counts)
         for block in store.endpoint_blocks(name, **asked.days)
     )

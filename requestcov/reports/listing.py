@@ -104,11 +104,16 @@ def _file(
         return
     ranges = [(1, len(listing.lines))] if whole else listing.reached
     columns = max((len(_who(line, letters)) for line in listing.lines), default=0)
+    digits = len(str(len(listing.lines)))
+    # One Text a file: printing line by line takes rich several times as long.
+    code = Text(no_wrap=True)
     for index, (first, last) in enumerate(ranges):
         if index:
-            yield Text("...", style="dim")
+            code.append("...\n", style="dim")
         for line in listing.lines[first - 1 : last]:
-            yield _line(line, letters, columns, len(str(len(listing.lines))), width)
+            code.append_text(_line(line, letters, columns, digits, width)).append("\n")
+    code.right_crop(1)
+    yield code
 
 
 def _notes(listing: Listing) -> Iterator[str]:
