@@ -226,6 +226,26 @@ def test_a_store_that_cannot_be_read_is_one_sentence_and_exit_code_2(capsys, mak
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE source SET text = x'00'",
+        "UPDATE text SET value = x'ff' WHERE value = 'POST /orders'",
+        "UPDATE ledger SET dropped = '{'",
+    ],
+)
+def test_damage_that_sqlite_cannot_see_is_one_sentence_too(capsys, damage):
+    shop(Path("requestcov.db"))
+    with closing(sqlite3.connect("requestcov.db")) as connection:
+        connection.execute(damage)
+        connection.commit()
+    for command in (["report"], ["show", "views.py"]):
+        code, out, err = run(capsys, *command)
+        assert (code, out) == (2, "")
+        assert "is damaged" in err
+        assert err.count("\n") == 1
+
+
 def test_a_store_url_of_another_kind_is_refused(capsys):
     code, _, err = run(capsys, "report", "--store", "file:///x.jsonl")
     assert code == 2
