@@ -136,8 +136,8 @@ class Outlet:
             retry_in=max(0.0, self._retry_at - self._clock()) if self._failures else None,
         )
 
-    def offer(self, record: RequestRecord) -> None:
-        """Add a record to the backlog; never waits."""
+    def offer(self, record: RequestRecord, since: float) -> None:
+        """Add a record that waits since then to the backlog; never waits itself."""
         if len(self._backlog) >= self._room:
             try:
                 self._backlog.popleft()
@@ -146,7 +146,7 @@ class Outlet:
             else:
                 self._lose("sink_backlog", 1)
         self._offered += 1
-        self._backlog.append((self._clock(), record))
+        self._backlog.append((since, record))
 
     def hasten(self) -> None:
         """Do not wait out the current back-off."""

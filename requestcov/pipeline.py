@@ -176,7 +176,8 @@ class Pipeline:
                 process.accounts.drop("queue_full")
             else:
                 process.collector.items.append(item)
-                process.loops[0].ring()
+                if process.collector.must_ring():
+                    process.loops[0].ring()
             if not process.started:
                 self._start(process)
         except Exception:

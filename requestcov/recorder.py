@@ -142,13 +142,12 @@ class Recorder:
             None for a request that is not recorded.
         """
         try:
-            if self.active.get() is not None:
+            decision = self.sampler.decide(method, path, header)
+            recording = None if decision is None else self._take(method, path, header, decision)
+            if recording is None and self.active.get() is not None:
                 # Servers reuse threads and contexts: an earlier request's is not ours.
                 self.active.set(None)
-            decision = self.sampler.decide(method, path, header)
-            if decision is None:
-                return None
-            return self._take(method, path, header, decision)
+            return recording
         except Exception as error:
             self._complain("begin", f"a request could not be recorded: {describe(error)}")
             return None
@@ -181,9 +180,9 @@ class Recorder:
 
     def enter(self, recording: Recording) -> Token[Collection | None]:
         """A step of the request starts on this thread; returns what :meth:`leave` needs."""
-        token = self.active.set(recording)
+        # In this order: the engine looks at the recording that the context held before.
         self.engine.enter(recording)
-        return token
+        return self.active.set(recording)
 
     def leave(self, recording: Recording, token: Token[Collection | None]) -> None:
         """The step has ended, perhaps in another context than it started in."""

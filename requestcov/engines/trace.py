@@ -8,6 +8,8 @@ Laws:
   asks which collection the context holds; from there to the return of that
   frame it runs at C speed into that collection. Interleaved tasks, child tasks
   and callbacks on one thread are told apart by that question alone.
+* A tracer that is in the middle of frames of one context would not ask again for
+  a request that begins under them: every request that begins gets a fresh one.
 * Greenlets share their thread's trace function but not its call stack, so each
   has a tracer of its own, changed at every switch.
 * Work handed to a worker thread together with its context is followed there:
@@ -28,13 +30,19 @@ from requestcov.native import new_local, new_reentrant_lock
 
 
 class _Tracing:
-    """One thread's (or greenlet's) tracer and the recordings it is there for."""
+    """One thread's (or greenlet's) tracer and the recordings it is there for.
 
-    __slots__ = ("guests", "tracer")
+    Attributes:
+        outer: tracers set aside, with the guest at whose end each comes back: it has
+            seen the calls of a request that called another one.
+    """
+
+    __slots__ = ("guests", "outer", "tracer")
 
     def __init__(self, tracer: Any) -> None:
         self.tracer = tracer
         self.guests: list[object] = []
+        self.outer: list[tuple[object, Any]] = []
 
 
 class TraceEngine:
@@ -132,14 +140,18 @@ class TraceEngine:
         tracing = tracings.get(who)
         with self._lock:
             if tracing is None or not tracing.guests:
-                # A tracer that was stopped from another thread cannot be trusted
-                # with a new stack: take a fresh one.
+                # One that was stopped from another thread has lost count of its frames.
                 tracing = tracings[who] = _Tracing(self._new_tracer())
                 self._watch_switches(tracings)
-                tracing.guests.append(guest)
                 tracing.tracer.start()
-            else:
-                tracing.guests.append(guest)
+            elif isinstance(guest, Collection):
+                around = self._active.get()
+                if around is not None and around.open:
+                    tracing.outer.append((guest, tracing.tracer))
+                tracing.tracer.stop()
+                tracing.tracer = self._new_tracer()
+                tracing.tracer.start()
+            tracing.guests.append(guest)
             if isinstance(guest, Collection) and guest in self._flight:
                 self._flight[guest].append(tracing)
 
@@ -154,6 +166,10 @@ class TraceEngine:
             if isinstance(guest, Collection) and tracing in self._flight.get(guest, ()):
                 self._flight[guest].remove(tracing)
             if tracing.guests:
+                if tracing.outer and tracing.outer[-1][0] is guest:
+                    tracing.tracer.stop()
+                    tracing.tracer = tracing.outer.pop()[1]
+                    tracing.tracer.start()
                 return
         del tracings[who]
         if sys.gettrace() is tracing.tracer:

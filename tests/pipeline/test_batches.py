@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from requestcov.drainer import GATHER
 from requestcov.outlet import LEDGER_EVERY
 from tests.pipeline.memory import Bench, MemorySink, assert_balanced, record
 
@@ -169,7 +170,7 @@ def test_a_healthy_sink_loses_nothing_whatever_the_sizes():
     bench = Bench(queue_size=7, batch_size=5)
     for portion in (7, 1, 6, 7, 3, 7):
         bench.put(portion)
-        bench.settle()
+        bench.advance(0.5)
     bench.advance(2.0)
     assert bench.sinks[0].seqs == list(range(1, 32))
 
@@ -251,3 +252,22 @@ def test_a_tick_that_raises_is_called_again():
     bench.advance(2.0)
     bench.advance(2.0)
     assert len(calls) == 2
+
+
+def test_a_few_recordings_wait_unassembled_for_company_and_still_meet_their_interval():
+    """Each waking of the drainer takes the GIL from requests; the wait counts as part of the interval."""
+    bench = Bench()
+    bench.put(3)
+    assert len(bench.process.collector.items) == 3
+    bench.advance(0.25)
+    assert len(bench.process.collector.items) == 0
+    assert bench.sinks[0].batches == []
+    bench.advance(1.75)
+    assert bench.sinks[0].seqs == [1, 2, 3]
+
+
+def test_recordings_are_assembled_at_once_when_they_are_many():
+    """Raw line sets are heavy: only so many of them wait."""
+    bench = Bench(queue_size=100, batch_size=50)
+    bench.put(GATHER)
+    assert len(bench.process.collector.items) == 0
