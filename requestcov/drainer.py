@@ -25,7 +25,6 @@ from requestcov.ledger import Accounts
 from requestcov.outlet import Outlet
 from requestcov.record import RequestRecord
 
-
 GATHER = 16
 """Recordings that may wait for company: unassembled, 2,100 lines take about 200 kB."""
 

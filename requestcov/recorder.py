@@ -347,4 +347,7 @@ def flush(timeout: float = 5.0) -> bool:
         False when time ran out.
     """
     end = time.monotonic() + timeout
-    return all([recorder.flush(max(0.0, end - time.monotonic())) for recorder in list(_recorders.values())])
+    done = True
+    for recorder in list(_recorders.values()):
+        done = recorder.flush(max(0.0, end - time.monotonic())) and done
+    return done

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
-
 Unhook = dict[str, Callable[[], None]]
 """By module, how to take its hook off again."""
 
