@@ -60,6 +60,7 @@ def leave_no_trace() -> Iterator[None]:
 
     Recorders are closed first: a test need not close what it has through the wrappers.
     """
+    _close_recorders()  # those made while modules were imported
     hooks = _hooks()
     # Threads that threading knows, and all of them: the drainer's are native ones.
     threads = set(threading.enumerate())

@@ -1,8 +1,4 @@
-"""An ASGI app that answers in every way the protocol allows, bare and wrapped side by side.
-
-The header ``X-Way`` chooses the way through, as in the WSGI app. It uses no
-event loop's own functions but those that asyncio and trio share through anyio.
-"""
+"""An ASGI app that answers in every way the protocol allows, on asyncio and on trio."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ from typing import Any
 
 import anyio
 
-from requestcov import ASGIMiddleware
 from requestcov import current as current_recording
 
 TEXT = (b"content-type", b"text/plain")
@@ -168,30 +163,3 @@ async def bare(scope: Any, receive: Any, send: Any) -> Any:
     if scope["type"] == "websocket":
         return await echo_socket(scope, receive, send)
     return await ANSWERS[scope["path"]](scope, receive, send)
-
-
-recorded = ASGIMiddleware(bare, sample_rate=1.0, max_per_second=0, exclude=(), sinks=())
-nested = ASGIMiddleware(recorded, sample_rate=1.0, max_per_second=0, exclude=(), sinks=())
-unsampled = ASGIMiddleware(bare, sample_rate=0.0, first=0, exclude=(), sinks=())
-off = ASGIMiddleware(bare, enabled=False)
-
-WAYS = {"bare": bare, "sampled": recorded, "nested": nested, "unsampled": unsampled, "off": off}
-
-
-class Double:
-    """``bare`` as ASGI 2 has it: called with the scope first."""
-
-    def __init__(self, scope: Any) -> None:
-        self.scope = scope
-
-    async def __call__(self, receive: Any, send: Any) -> None:
-        await bare(self.scope, receive, send)
-
-
-recorded_double = ASGIMiddleware(Double, sample_rate=1.0, max_per_second=0, exclude=(), sinks=())
-
-
-async def app(scope: Any, receive: Any, send: Any) -> Any:
-    """The way that the request asks for."""
-    way = dict(scope.get("headers", [])).get(b"x-way", b"bare").decode()
-    return await WAYS[way](scope, receive, send)

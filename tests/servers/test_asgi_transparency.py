@@ -23,7 +23,7 @@ REQUESTS += ["HEAD /one", "HEAD /chunked", "OPTIONS /one", "POST /echo"]
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     if not installed(request.param):
         pytest.skip(f"{request.param} is not installed")
-    with serve(request.param, "tests.servers.asgi_app:app") as server:
+    with serve(request.param, "tests.servers.asgi_ways:app") as server:
         yield server
 
 
@@ -64,8 +64,7 @@ def test_background_work_goes_on_after_the_response(server: Server) -> None:
 def test_no_recording_leaks_into_the_next_request_on_a_connection(server: Server) -> None:
     """On asyncio, later keep-alive requests can start in the context of an earlier one."""
     answers = []
-    with server.connect() as connection:
-        stream = connection.makefile("rb")
+    with server.connect() as connection, connection.makefile("rb") as stream:
         for way in ("sampled", "bare", "unsampled", "sampled", "off"):
             connection.sendall(f"GET /recording HTTP/1.1\r\nHost: x\r\nX-Way: {way}\r\n\r\n".encode())
             head = b"".join(itertools.takewhile(lambda line: line.strip(), stream))
@@ -97,7 +96,7 @@ def test_a_server_runs_the_wrapper_itself_from_startup_to_shutdown(kind: str, na
     """It is taken for an ASGI 3 app, and its lifespan is the app's."""
     if not installed(kind):
         pytest.skip(f"{kind} is not installed")
-    with serve(kind, f"tests.servers.asgi_app:{name}") as server:
+    with serve(kind, f"tests.servers.asgi_ways:{name}") as server:
         answer = body_of(server.request("GET /scope HTTP/1.1"))
         assert b"dict /scope" in answer
         assert b"'started': 'yes'" in answer

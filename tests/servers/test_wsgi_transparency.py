@@ -27,7 +27,7 @@ def started() -> Iterator[Callable[[str], Server]]:
         def start(kind: str) -> Server:
             if not installed(kind):
                 pytest.skip(f"{kind} is not installed")
-            return stack.enter_context(serve(kind, "tests.servers.wsgi_app:app"))
+            return stack.enter_context(serve(kind, "tests.servers.wsgi_ways:app"))
 
         yield start
 
@@ -94,8 +94,7 @@ def test_no_recording_and_no_variable_leaks_into_the_next_request_on_a_connectio
     """Keep-alive requests share a thread, and under gevent a context."""
     answers = {}
     for way in ("bare", "sampled"):
-        with server.connect() as connection:
-            stream = connection.makefile("rb")
+        with server.connect() as connection, connection.makefile("rb") as stream:
             answers[way] = []
             for asked in (way, "bare", "unsampled"):
                 connection.sendall(f"GET /recording HTTP/1.1\r\nHost: x\r\nX-Way: {asked}\r\n\r\n".encode())

@@ -1,37 +1,20 @@
-"""A WSGI app that answers in every way the protocol allows, bare and wrapped side by side.
-
-The header ``X-Way`` chooses the way through: ``bare``, ``sampled``,
-``unsampled``, ``off``; the same process and server then answer with the same
-app. ``recorded`` is the wrapped app itself, for a server to be given.
-"""
+"""A WSGI app that answers in every way the protocol allows."""
 
 from __future__ import annotations
 
 import contextvars
 import io
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from requestcov import WSGIMiddleware
 from requestcov import current as current_recording
 
 TEXT = ("Content-Type", "text/plain")
 
 log: list[str] = []
 """What the bodies' ends and the server's sendfile have written since it was last read."""
-
-_sendfile = socket.socket.sendfile
-
-
-def _noted_sendfile(self: socket.socket, *args: Any, **kwargs: Any) -> int:
-    log.append("sendfile")
-    return _sendfile(self, *args, **kwargs)
-
-
-socket.socket.sendfile = _noted_sendfile  # type: ignore[method-assign]
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -209,16 +192,3 @@ ANSWERS: dict[str, Callable[..., Any]] = {
 def bare(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """The app itself."""
     return ANSWERS[environ["PATH_INFO"]](environ, start_response)
-
-
-recorded = WSGIMiddleware(bare, sample_rate=1.0, max_per_second=0, exclude=(), sinks=())
-nested = WSGIMiddleware(recorded, sample_rate=1.0, max_per_second=0, exclude=(), sinks=())
-unsampled = WSGIMiddleware(bare, sample_rate=0.0, first=0, exclude=(), sinks=())
-off = WSGIMiddleware(bare, enabled=False)
-
-WAYS = {"bare": bare, "sampled": recorded, "nested": nested, "unsampled": unsampled, "off": off}
-
-
-def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """The way that the request asks for."""
-    return WAYS[environ.get("HTTP_X_WAY", "bare")](environ, start_response)
