@@ -15,7 +15,7 @@ import stat
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -377,8 +377,15 @@ class Store:
 
     def _rows(self, sql: str, values: Iterable[Any] = ()) -> Iterator[Any]:
         try:
-            with closing(self._connection.execute(sql, tuple(values))) as cursor:
-                yield from cursor
+            cursor = self._connection.execute(sql, tuple(values))
+            try:
+                # Left half-way, as after an error, this may outlive the connection, on which
+                # "yield from" would close the cursor in vain, and loudly.
+                for row in cursor:  # noqa: UP028
+                    yield row
+            finally:
+                with suppress(sqlite3.ProgrammingError):
+                    cursor.close()
         except sqlite3.DatabaseError as error:
             raise self._explain(error) from error
 
