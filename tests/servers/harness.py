@@ -6,6 +6,7 @@ import atexit
 import importlib.util
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -52,6 +53,9 @@ ASGI_SERVERS: dict[str, list[str]] = {
 """Server → the command that serves the ASGI app named after it on a free port."""
 
 SERVERS = {**WSGI_SERVERS, **ASGI_SERVERS}
+
+# So that a server ends with a test run that is killed.
+_GUARD = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
 
 _running: set[subprocess.Popen[bytes]] = set()
 
@@ -157,7 +161,7 @@ def serve(
         words = [*command[:-1], *options, command[-1]] if server == "uWSGI" else [*command, *options]
         with output.open("wb") as stream:
             process = subprocess.Popen(
-                [*words, app],
+                [*_GUARD, *words, app],
                 cwd=cwd or directory,
                 env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **(env or {})},
                 stdin=subprocess.DEVNULL,
