@@ -165,12 +165,19 @@ def _path_of(route: object) -> object:
 _installed: dict[str, Callable[[], None]] = {}
 """Module name → how to undo its hook. A module is here too when its hook was given up."""
 
+_looked_at = 0
+"""How many modules were loaded when the hooks were last looked at."""
+
 
 def install_hooks() -> None:
     """Hook the frameworks that are loaded by now and leave nothing to read behind.
 
-    Cheap and idempotent: a dictionary look-up a framework once all are settled.
+    Cheap and idempotent: it looks again only when modules were imported since.
     """
+    global _looked_at
+    if len(sys.modules) == _looked_at:
+        return
+    _looked_at = len(sys.modules)
     for name, install in _HOOKS.items():
         if name in _installed or name not in sys.modules:
             continue
@@ -183,12 +190,15 @@ def install_hooks() -> None:
         except AttributeError:
             if getattr(getattr(sys.modules[name], "__spec__", None), "_initializing", False):
                 del _installed[name]  # still being imported by another thread: next time
+                _looked_at = 0
         except Exception:  # another version of the framework: names fall back
             pass
 
 
 def uninstall_hooks() -> None:
     """Put back what was hooked, for tests. A method that others have wrapped since stays."""
+    global _looked_at
+    _looked_at = 0
     while _installed:
         _installed.popitem()[1]()
 

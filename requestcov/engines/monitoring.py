@@ -30,6 +30,9 @@ from requestcov.engines.collection import LIMBO, Collection, Lines
 from requestcov.native import new_reentrant_lock
 
 TOOL = "requestcov"
+MAX_NAMES = 50_000
+"""File names out of scope that are remembered."""
+
 TOOL_IDS = (4, 3, 5, 2, 1)
 """Those without a name in PEP 669 first; 0 is the debuggers'."""
 
@@ -161,6 +164,7 @@ class MonitoringEngine:
         disables = self._disables
         nobody = _NOBODY
         reference = weakref.ref
+        outside: set[str] = set()
         only: Collection | None = nobody
 
         def alone(collection: Collection | None) -> None:
@@ -168,14 +172,25 @@ class MonitoringEngine:
             only = collection if disables else None
 
         def on_start(code: CodeType, offset: int) -> Any:
+            # Every code object that runs after a restart comes by here: two look-ups, no call.
+            if id(code) in armed or code.co_filename in outside:
+                return disable
+            return found(code)
+
+        def found(code: CodeType) -> Any:
+            filename = code.co_filename
+            if not measures(filename):
+                if len(outside) > MAX_NAMES:  # generated code can have endless names
+                    outside.clear()
+                outside.add(filename)
+                return disable
+            try:
+                set_local_events(tool, code, line_event)
+            except ValueError:  # somebody freed our tool id; begin() notices
+                return disable
+            # Weak, so that generated code can go; by id, for hashing code hashes its bytes.
             name = id(code)
-            if name not in armed and measures(code.co_filename):
-                try:
-                    set_local_events(tool, code, line_event)
-                except ValueError:  # somebody freed our tool id; begin() notices
-                    return disable
-                # Weak, so that generated code can go; by id, for hashing code hashes its bytes.
-                armed[name] = reference(code, lambda _: armed.pop(name, None))
+            armed[name] = reference(code, lambda _: armed.pop(name, None))
             return disable
 
         def on_line(code: CodeType, line: int) -> Any:
