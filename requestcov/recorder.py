@@ -28,8 +28,9 @@ from requestcov.scope import Scope
 from requestcov.sinks import open_sink
 
 MAX_LABELS = 20
+MAX_KEY = 64
 MAX_LABEL = 200
-"""Characters of a label's value; more is cut off."""
+"""Characters of a label's name and of its value; more is cut off."""
 
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
@@ -214,19 +215,23 @@ class Recorder:
             # One C call decides between the request's thread and the drainer's cut.
             if self._flight.pop(recording, self) is self:
                 return
-            recording.after = self.engine.end(recording)
-            if recording.duration is None:
-                recording.duration = time.perf_counter() - recording.clock
-            recording.partial = partial
-            if error is not None:
-                kind = type(error)
-                recording.error = f"{kind.__module__}.{kind.__qualname__}"[:MAX_LABEL]
-            self._teach(recording)
+            try:
+                self._end(recording, error, partial)
+            except BaseException:
+                self.pipeline.drop("finish")
+                raise
             self.pipeline.put(recording)
         except Exception as wrong:
             self._complain("finish", f"a recording could not be finished: {describe(wrong)}")
 
-    def _teach(self, recording: Recording) -> None:
+    def _end(self, recording: Recording, error: BaseException | None, partial: str | None) -> None:
+        recording.after = self.engine.end(recording)
+        if recording.duration is None:
+            recording.duration = time.perf_counter() - recording.clock
+        recording.partial = partial
+        if error is not None:
+            kind = type(error)
+            recording.error = f"{kind.__module__}.{kind.__qualname__}"[:MAX_LABEL]
         if recording.route is not None:
             self.sampler.learned(recording.method, recording.path, recording.route)
         if recording.error is not None or (recording.status or 0) >= 500:
@@ -328,13 +333,18 @@ def annotate(**labels: object) -> None:
         return
     for key, value in labels.items():
         try:
-            text = str(value)[:MAX_LABEL]
+            name, text = _plain(key, MAX_KEY), _plain(str(value), MAX_LABEL)
         except Exception:
             continue  # an object that cannot say what it is labels nothing
-        if has_controls(text):
-            text = "".join(char for char in text if not has_controls(char))
-        if key in recording.labels or len(recording.labels) < MAX_LABELS:
-            recording.labels[key[:64]] = text
+        if name in recording.labels or len(recording.labels) < MAX_LABELS:
+            recording.labels[name] = text
+
+
+def _plain(text: str, length: int) -> str:
+    """At most so much of a text, without control characters."""
+    # str's own method: a subclass may have another, and what it returns is no subclass.
+    text = str.__getitem__(text, slice(length))
+    return "".join(char for char in text if not has_controls(char)) if has_controls(text) else text
 
 
 def flush(timeout: float = 5.0) -> bool:
