@@ -234,6 +234,8 @@ class Recorder:
             recording.error = f"{kind.__module__}.{kind.__qualname__}"[:MAX_LABEL]
         if recording.route is not None:
             self.sampler.learned(recording.method, recording.path, recording.route)
+        else:
+            self.sampler.unrouted(recording.method, recording.fallback)
         if recording.error is not None or (recording.status or 0) >= 500:
             self.sampler.failed(recording.method, recording.path, recording.route)
         recording.path = ""

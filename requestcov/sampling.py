@@ -19,6 +19,7 @@ import random
 import re
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -51,6 +52,8 @@ _MAX_FORMS = 8  # templates of one endpoint: with prefixes, with and without a t
 _MAX_CACHED_PATH = 256
 
 OTHER = "(other)"
+UNKNOWN = "(unknown route)"
+"""Under this name a method's requests are counted whose route no recording has told."""
 
 
 class Decision(NamedTuple):
@@ -59,8 +62,7 @@ class Decision(NamedTuple):
     Attributes:
         policy: ``"forced"``, ``"first"``, ``"boost"`` or ``"rate"``.
         weight: how many requests this one stands for, >= 1.
-        shape: the route it most likely belongs to, or a safe name made from its
-            path; the name under which ``seen`` has counted it.
+        shape: the route it most likely belongs to, or a safe name made from its path.
     """
 
     policy: str
@@ -79,6 +81,7 @@ class _Entry:
         "first",
         "forms",
         "into",
+        "named",
         "probes",
         "seen",
         "shape",
@@ -95,6 +98,7 @@ class _Entry:
         self.probes = MAX_PROBES
         self.forms = 0
         self.into: _Entry | None = None  # the endpoint that this name has turned out to be
+        self.named = False  # a record carries this name, having no other
 
 
 class _Bucket:
@@ -267,6 +271,17 @@ class Sampler:
         if len(path) <= _MAX_CACHED_PATH:
             self._cache[method, path] = target
 
+    def unrouted(self, method: str, shape: str) -> None:
+        """A recorded request has no route: its record carries the name made from its path.
+
+        Args:
+            method: as given to :meth:`decide`.
+            shape: of the decision that took it.
+        """
+        entry = self._shapes.get((known_method(method), shape))
+        if entry is not None:
+            entry.named = True
+
     def _learn_template(self, method: str, path: str, route: str, target: _Entry) -> None:
         templates = self._templates.setdefault(method, Templates())
         if templates.find(path) is target or target.forms >= _MAX_FORMS:
@@ -302,18 +317,20 @@ class Sampler:
     def seen(self) -> dict[str, int]:
         """Requests by endpoint since the process started, sampled or not, without excluded ones.
 
-        An endpoint is ``GET /orders/{id}``; one whose route is not known yet has
-        a name made from the path instead, and ``(other)`` is what came after
-        MAX_ENDPOINTS of those.
+        An endpoint is ``GET /orders/{id}``. A name made from a path stands here only
+        once a record carries it: until then a word in it may be a person's, for all we
+        know, and it is counted as ``GET (unknown route)``. ``(other)`` is what came
+        after MAX_ENDPOINTS names.
         """
         if os.getpid() != self._pid:
             self._forked()
-        total: dict[str, int] = {}
-        for entry in [*list(self._routes.values()), *list(self._shapes.values()), self._other]:
-            if entry.seen:
-                endpoint = (entry.into or entry).endpoint
-                total[endpoint] = total.get(endpoint, 0) + entry.seen
-        return total
+        total: Counter[str] = Counter()
+        for entry in [*list(self._routes.values()), self._other]:
+            total[entry.endpoint] += entry.seen
+        for (method, _), entry in list(self._shapes.items()):
+            told = entry.into or (entry if entry.named else None)
+            total[told.endpoint if told else f"{method} {UNKNOWN}"] += entry.seen
+        return {endpoint: count for endpoint, count in total.items() if count}
 
     @property
     def excluded(self) -> int:

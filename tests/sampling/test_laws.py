@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from requestcov import sampling
 from requestcov.config import Config
+from requestcov.routes import fallback
 from requestcov.sampling import Sampler
 
 
@@ -40,6 +41,7 @@ STEPS = st.one_of(
     st.tuples(st.just("decide"), METHODS, PATHS, st.none()),
     st.tuples(st.just("learned"), METHODS, PATHS, TEMPLATES),
     st.tuples(st.just("failed"), METHODS, PATHS, st.none() | TEMPLATES),
+    st.tuples(st.just("unrouted"), METHODS, PATHS, st.none()),
 )
 
 
@@ -65,6 +67,8 @@ def test_no_request_is_lost_from_the_counts(
                 assert decision.weight >= 1
         elif what == "learned":
             sampler.learned(method, path, route or "")
+        elif what == "unrouted":
+            sampler.unrouted(method, fallback(path))
         else:
             sampler.failed(method, path, route)
     assert sum(sampler.seen().values()) + sampler.excluded == asked
@@ -100,7 +104,7 @@ def test_the_sum_of_weights_estimates_the_requests_without_bias() -> None:
             total += 0 if decision is None else decision.weight
             if chooser.random() < 0.02:
                 sampler.failed("GET", "/x", None)
-        assert sampler.seen() == {"GET /x": requests}
+        assert sampler.seen() == {"GET (unknown route)": requests}
         estimates.append(total)
     mean = sum(estimates) / seeds
     deviation = (sum((e - mean) ** 2 for e in estimates) / (seeds - 1)) ** 0.5
@@ -154,7 +158,7 @@ def test_counts_are_exact_when_threads_overlap() -> None:
             thread.join()
     finally:
         sys.setswitchinterval(before)
-    assert sampler.seen() == {"GET /x": each * threads // 2}
+    assert sampler.seen() == {"GET (unknown route)": each * threads // 2}
     assert sampler.excluded == each * threads // 2
     assert sum(taken) == 100
     assert sum(taken) + sampler.capped == each * threads // 2
@@ -198,7 +202,7 @@ def test_a_native_fork_without_hooks_is_noticed_when_counts_are_read(monkeypatch
     monkeypatch.setattr(os, "getpid", lambda: -1)
     assert sampler.excluded == sampler.capped == 0
     sampler.decide("GET", "/x", no_header)
-    assert sampler.seen() == {"GET /x": 1}
+    assert sampler.seen() == {"GET (unknown route)": 1}
 
 
 @pytest.mark.bench

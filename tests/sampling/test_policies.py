@@ -212,16 +212,31 @@ def test_failures_of_a_recorded_route_boost_it_by_its_template() -> None:
     assert "boost" in policies(sampler, "/orders/8", sampling.BOOST_REQUESTS)
 
 
-def test_seen_counts_every_request_by_route_or_by_name() -> None:
+def test_seen_counts_every_request_by_route() -> None:
     sampler = make()
     for n in range(10):
         sampler.decide("GET", f"/orders/{n}", no_header)
-    assert sampler.seen() == {"GET /orders/{id}": 10}
     sampler.learned("GET", "/orders/3", "/orders/{order_id}")
     sampler.decide("HEAD", "/orders/3", no_header)
     sampler.decide("GET", "/orders/11", no_header)
     sampler.decide("BREW", "/pot", no_header)
-    assert sampler.seen() == {"GET /orders/{order_id}": 11, "HEAD /orders/{id}": 1, "(other) /pot": 1}
+    assert sampler.seen() == {
+        "GET /orders/{order_id}": 11,
+        "HEAD (unknown route)": 1,
+        "(other) (unknown route)": 1,
+    }
+
+
+def test_a_name_made_from_a_path_is_counted_only_once_a_record_carries_it() -> None:
+    """A plain word in a path may be a person's name; what was counted before is not lost."""
+    sampler = make(sample_rate=1.0)
+    for path in ("/people/smith", "/people/jones", "/people/jones"):
+        sampler.decide("GET", path, no_header)
+    assert sampler.seen() == {"GET (unknown route)": 3}
+    sampler.unrouted("GET", "/people/jones")
+    assert sampler.seen() == {"GET (unknown route)": 1, "GET /people/jones": 2}
+    sampler.learned("GET", "/people/smith", "/people/{name}")
+    assert sampler.seen() == {"GET /people/{name}": 3}
 
 
 def test_paths_that_met_no_route_are_counted_under_one_name() -> None:
