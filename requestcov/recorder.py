@@ -39,6 +39,7 @@ _TRACEPARENT = re.compile(
 WHY = {
     "trace_function_taken": "a debugger or another coverage tool has the thread's trace function",
     "no_tool_id": "every sys.monitoring tool id is taken by other tools",
+    "coverage_running": "coverage.py measures branches by sys.monitoring, which recording would disturb",
     "no_c_tracer": "coverage.py was installed without its C tracer",
     "no_monitoring": "this Python has no sys.monitoring",
 }
@@ -118,18 +119,23 @@ class Recorder:
         self.engine = select(self.scope.measures, self.active, branch=self.scope.branch)
         self.sampler = Sampler(config)
         self._assembler = Assembler(config, self.scope, self.engine.name, self.engine.arcs)
-        self.pipeline = Pipeline(
-            config,
-            self._assembler.assemble,
-            sinks=lambda: [open_sink(url) for url in config.sinks],
-            seen=self.sampler.seen,
-            excluded=lambda: self.sampler.excluded,
-            source=self.scope.text,
-            tick=self._tick,
-            on_fork=self._forked,
-        )
         self._complaints = Complaints()
         self._flight: dict[Recording, None] = {}
+        self._closed = False
+        try:
+            self.pipeline = Pipeline(
+                config,
+                self._assembler.assemble,
+                sinks=lambda: [open_sink(url) for url in config.sinks],
+                seen=self.sampler.seen,
+                excluded=lambda: self.sampler.excluded,
+                source=self.scope.text,
+                tick=self._tick,
+                on_fork=self._forked,
+            )
+        except BaseException:
+            self.engine.close()
+            raise
 
     def begin(self, method: str, path: str, header: Callable[[str], str | None]) -> Recording | None:
         """Decide about a request and start to record it.
@@ -143,7 +149,7 @@ class Recorder:
             None for a request that is not recorded.
         """
         try:
-            decision = self.sampler.decide(method, path, header)
+            decision = None if self._closed else self.sampler.decide(method, path, header)
             recording = None if decision is None else self._take(method, path, header, decision)
             if recording is None and self.active.get() is not None:
                 # Servers reuse threads and contexts: an earlier request's is not ours.
@@ -187,12 +193,14 @@ class Recorder:
 
     def leave(self, recording: Recording, token: Token[Collection | None]) -> None:
         """The step has ended, perhaps in another context than it started in."""
-        self.engine.leave(recording)
         try:
-            self.active.reset(token)
-        except (ValueError, RuntimeError, LookupError):
-            if self.active.get() is recording:
-                self.active.set(None)
+            self.engine.leave(recording)
+        finally:
+            try:
+                self.active.reset(token)
+            except (ValueError, RuntimeError, LookupError):
+                if self.active.get() is recording:
+                    self.active.set(None)
 
     def responded(self, recording: Recording) -> None:
         """The response is complete: the duration ends, the background begins."""
@@ -252,7 +260,8 @@ class Recorder:
         return self.pipeline.flush(timeout)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Give everything back: recordings, hooks, threads, sinks."""
+        """Give everything back: recordings, hooks, threads, sinks. Nothing begins any more."""
+        self._closed = True
         for recording in list(self._flight):
             self.finish(recording, partial="aborted")
         self.engine.close()

@@ -1,0 +1,114 @@
+"""Wrappers with one configuration share a recorder; different ones live side by side."""
+
+from __future__ import annotations
+
+import pytest
+
+import requestcov
+from requestcov import WSGIMiddleware
+from requestcov.config import Config
+from requestcov.errors import ConfigError
+from requestcov.recorder import close_all, get_recorder
+from tests.recorder.conftest import ORDER, PARCEL, load, no_header, serve
+
+
+def app_of(work):
+    def app(environ, start_response):
+        work()
+        start_response("200 OK", [])
+        return [b"done"]
+
+    return app
+
+
+def ask(app):
+    return app({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *args: None)
+
+
+def test_wrappers_with_equal_options_share_one_recorder(bench):
+    first = WSGIMiddleware(app_of(bench.shop.order), **bench.options(labels={"a": "1", "b": "2"}))
+    second = WSGIMiddleware(app_of(bench.shop.parcel), Config(**bench.options(labels={"b": "2", "a": "1"})))
+    assert first._recorder is second._recorder
+    ask(first)
+    ask(second)
+    assert [bench.lines(record) for record in bench.records(first._recorder)] == [ORDER, PARCEL]
+    assert bench.ledger(first._recorder).sampled == 2
+
+
+def test_wrappers_with_other_options_record_side_by_side(bench):
+    (bench.directory / "bakery").mkdir()
+    file = bench.directory / "bakery" / "bakery.py"
+    file.write_text(bench.file.read_text())
+    bakery = load(file, "bakery")
+
+    def both():
+        bench.shop.order()
+        bakery.order()
+
+    shop = WSGIMiddleware(app_of(both), **bench.options(service="shop"))
+    other = WSGIMiddleware(app_of(both), **bench.options(service="bakery", source=(str(file.parent),)))
+    assert shop._recorder is not other._recorder
+    for _ in range(2):
+        ask(shop)
+        ask(other)
+    assert requestcov.flush(10.0)
+    records = bench.records()
+    files = {"shop": ["shop/shop.py"], "bakery": ["bakery/bakery.py"]}
+    assert len(records) == 4
+    for record in records:
+        assert [block.path for block in record.blocks] == files[record.service]
+        assert [block.lines for block in record.blocks] == [ORDER]
+
+
+def test_a_request_inside_another_recorders_request_belongs_to_both(bench):
+    """An app that calls another one in process, each wrapped in its own way.
+
+    A thread has one trace function: where that is the engine, the inner request is counted, not recorded.
+    """
+    outer = bench.recorder(service="outer")
+    inner = bench.recorder(service="inner")
+    found = []
+
+    def nested():
+        bench.shop.order()
+        serve(inner, bench.shop.parcel)
+        found.append(requestcov.current())
+
+    recording = serve(outer, nested)
+    assert found == [recording.id]
+    assert requestcov.flush(10.0)
+    lines = {record.service: bench.lines(record) for record in bench.records()}
+    assert lines["outer"] == ORDER | PARCEL
+    (ledger,) = inner.pipeline.ledgers()
+    if inner.engine.name == "trace":
+        assert ledger.dropped == {"trace_function_taken": 1}
+    else:
+        assert lines["inner"] == PARCEL
+        assert ledger.dropped == {}
+
+
+def test_a_configuration_that_cannot_be_used_is_refused_and_leaves_nothing(bench):
+    with pytest.raises(ConfigError):
+        bench.recorder(source=(str(bench.directory / "absent"),))
+    with pytest.raises(ConfigError):
+        bench.recorder(sinks=("gopher://nowhere",))
+    assert requestcov.flush(0.1)
+
+
+def test_after_all_are_closed_the_same_configuration_makes_a_new_one(bench):
+    config = Config(**bench.options())
+    first = get_recorder(config)
+    serve(first, bench.shop.order)
+    close_all()
+    assert serve(first, bench.shop.order) is None
+    assert len(bench.records()) == 1
+    second = get_recorder(config)
+    assert second is not first
+    serve(second, bench.shop.parcel)
+    assert bench.lines(bench.records(second)[-1]) == PARCEL
+
+
+def test_a_recorder_that_records_nothing_touches_no_file(bench):
+    recorder = bench.recorder(sample_rate=0.0, first=0)
+    assert recorder.begin("GET", "/", no_header) is None
+    assert not bench.path.exists()
