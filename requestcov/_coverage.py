@@ -11,6 +11,7 @@ collector.
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +75,16 @@ def third_party_directories() -> frozenset[str]:
     paths: set[str] = set()
     _add_third_party_paths(paths)
     return frozenset(paths)
+
+
+def monitors_branches() -> bool:
+    """Whether coverage.py measures branches by sys.monitoring in this process just now."""
+    if sys.version_info < (3, 14) or not any(
+        sys.monitoring.get_tool(tool) == "coverage.py" for tool in range(6)
+    ):
+        return False
+    current = Coverage.current()
+    return current is None or bool(current.get_option("run:branch"))
 
 
 def decode_source(text: bytes, filename: str) -> str:

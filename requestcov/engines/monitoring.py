@@ -11,6 +11,10 @@ Laws:
   after calls and at backward jumps.
 * ``begin`` publishes the new recording before it re-arms, and re-arms in one C
   call, so that no stale DISABLE can land after it.
+* Re-arming wakes every tool's disabled events. Sets of lines do not mind;
+  coverage.py's sysmon core, where it measures branches (Python 3.14), does: it
+  joins the lines of a frame that an exception left with those of the next.
+  Its numbers are its user's, so nothing is recorded while it does that.
 * A callback cannot raise: it does nothing that can fail. What a signal handler
   raises inside it belongs to the app and goes there.
 """
@@ -26,6 +30,7 @@ from contextvars import ContextVar
 from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
 from typing import Any
 
+from requestcov import _coverage
 from requestcov.engines.collection import LIMBO, Collection, Lines
 from requestcov.native import new_reentrant_lock
 
@@ -66,6 +71,8 @@ class MonitoringEngine:
     def begin(self, collection: Collection) -> str | None:
         if sys.version_info < (3, 12):
             return "no_monitoring"
+        if sys.version_info >= (3, 14) and _coverage.monitors_branches():
+            return "coverage_running"
         with self._lock:
             if self._tool is None or sys.monitoring.get_tool(self._tool) != TOOL:
                 # Whoever freed our id wanted it: take another, or stand aside.
