@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import signal
 import threading
 from _queue import Empty, SimpleQueue
 from collections.abc import Callable
@@ -61,22 +62,22 @@ new_local: Callable[[], Any] = _thread._local
 def start_thread(function: Callable[..., None], *args: Any) -> int:
     """Run a function in a new daemon thread; returns the thread's ident.
 
+    The thread takes no signals: they are the app's and its server's. uWSGI ends
+    Python in its handler and dies if that runs in a thread it does not know.
+
     Raises:
         RuntimeError: the system or the finalizing interpreter refuses another thread.
     """
-    ident: int = _thread.start_new_thread(_run, (function, args))
-    return ident
-
-
-def _run(function: Callable[..., None], args: tuple[Any, ...]) -> None:
+    masked = None
+    if hasattr(signal, "pthread_sigmask"):
+        # Blocked here, for a thread inherits its creator's mask: there is no moment without.
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        function(*args)
+        ident: int = _thread.start_new_thread(function, args)
     finally:
-        # Whoever asked threading for the current thread, as logging does, made it note a dummy for
-        # this one; before Python 3.13 it would list that dummy for ever.
-        noted: dict[int, threading.Thread] = getattr(threading, "_active", {})
-        if isinstance(noted.get(get_ident()), threading._DummyThread):
-            noted.pop(get_ident(), None)
+        if masked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+    return ident
 
 
 def sleep(seconds: float) -> None:

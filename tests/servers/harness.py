@@ -109,6 +109,16 @@ class Server:
         """A connection with the deadline on every wait."""
         return socket.create_connection((HOST, self.port), timeout=DEADLINE)
 
+    def wait_idle(self) -> None:
+        """Until the process waits for something: uWSGI runs no atexit while it is in a request."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        deadline = time.monotonic() + DEADLINE
+        asleep = 0
+        while asleep < 5 and stat.exists() and time.monotonic() < deadline:
+            state = stat.read_text().rpartition(")")[2].split()[0]
+            asleep = asleep + 1 if state == "S" else 0
+            time.sleep(0.01)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the server a signal and wait for its end; its exit code."""
         self.process.send_signal(number)

@@ -74,6 +74,7 @@ def test_records_that_wait_are_kept_when_the_server_is_told_to_end(server: str, 
     with serve(server, app_for(server), env=environment(tmp_path, 3600)) as running:
         for _ in range(3):
             running.request(f"GET {path_for(server)} HTTP/1.1")
+        running.wait_idle()
         running.stop()
         assert "Traceback" not in running.output
     check(read(tmp_path), server)
