@@ -8,12 +8,18 @@ met in one place.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from typing import TextIO
 
-from rich.console import Console, RenderableType
+from rich.cells import cell_len, chop_cells
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.text import Text
+
+UNLIMITED = 10_000
+"""Columns where nobody looks: in a file or a pipe a row is one line."""
 
 
 def clean(text: str) -> str:
@@ -27,6 +33,31 @@ def clean(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
     )
+
+
+class Name:
+    """A route or path in a table, cleaned: folded behind a slash where its column is too narrow."""
+
+    INDENT = "  "
+
+    def __init__(self, name: str) -> None:
+        self.text = clean(name)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, cell_len(self.text)).with_maximum(options.max_width)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        line = ""
+        for piece in re.findall(r"[^/ ]*[/ ]|[^/ ]+", self.text):
+            if line.strip() and cell_len(line + piece.rstrip()) > options.max_width:
+                yield Text(line.rstrip(), no_wrap=True)
+                line = self.INDENT
+            line += piece
+            while cell_len(line.rstrip()) > options.max_width:
+                first, *rest = chop_cells(line, options.max_width)
+                yield Text(first, no_wrap=True)
+                line = "".join(rest)
+        yield Text(line.rstrip(), no_wrap=True)
 
 
 def percent(fraction: float | None) -> str:
@@ -53,9 +84,13 @@ def counted(value: float, noun: str) -> str:
 def console_for(stream: TextIO) -> Console:
     """A console that interprets nothing in the texts it is given.
 
-    Colour follows rich: only on a terminal, never with NO_COLOR set.
+    Colour follows rich: only on a terminal, never with NO_COLOR set. The width is the
+    terminal's or what COLUMNS says, else nothing is folded.
     """
-    return Console(file=stream, markup=False, highlight=False, emoji=False, legacy_windows=False)
+    console = Console(file=stream, markup=False, highlight=False, emoji=False, legacy_windows=False)
+    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+        console.width = UNLIMITED
+    return console
 
 
 def write(stream: TextIO, parts: Iterable[RenderableType]) -> None:

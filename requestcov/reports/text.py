@@ -16,7 +16,7 @@ from rich.text import Text
 
 from requestcov.analysis.coverage import EndpointCoverage, FileCoverage
 from requestcov.analysis.evidence import Evidence, Footing, Selection
-from requestcov.reports.terminal import clean, counted, number, percent, write
+from requestcov.reports.terminal import Name, clean, counted, number, percent, write
 
 NAMES_SHOWN = 6
 """How many releases, services or engines a footing spells out."""
@@ -33,7 +33,7 @@ def write_endpoints(
     table = _table("endpoint", "seen", "recorded", "failed", "lines run", "coverage")
     for result in results:
         table.add_row(
-            Text(clean(result.endpoint)),
+            Name(result.endpoint),
             number(result.seen),
             number(result.recorded),
             _failures(result.failed),
@@ -58,7 +58,7 @@ def write_files(
         reached = sum(1 for function in result.functions if function.executed)
         known = result.problem is None
         table.add_row(
-            Text(clean(result.path)),
+            Name(result.path),
             number(len(result.endpoints)),
             f"{reached}/{len(result.functions)}" if known else "-",
             f"{number(result.executed)}/{number(result.executable)}" if known else "-",
@@ -73,10 +73,11 @@ def write_files(
 
 
 def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    table.add_column(first, overflow="fold", ratio=1)
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
+    )
+    table.add_column(first)
     for name in numbers:
-        # The heading may take two lines; a number must not.
         table.add_column(name, justify="right", no_wrap=True)
     return table
 
@@ -109,7 +110,6 @@ def _footing(
 
 
 def _facts(footing: Footing, selection: Selection) -> Iterator[tuple[str, str]]:
-    kept = f"{number(footing.stored)} stored + {_by_reason(footing.dropped)} dropped"
     kept = f"{number(footing.stored)} stored + {_by_reason(footing.dropped)} dropped"
     yield (
         "requests",

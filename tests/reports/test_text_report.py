@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from requestcov.analysis.coverage import by_endpoint, by_file
 from requestcov.analysis.evidence import Selection
@@ -107,8 +108,25 @@ def test_eighty_columns_are_kept_and_no_name_is_cut(tmp_path: Path):
     report = endpoints(url)
     assert max(map(len, report.splitlines())) <= 80
     assert "123,456,789" in report
-    folded = "".join(line[:28].split("  ")[0] for line in report.partition("\n\n")[0].splitlines()[2:])
-    assert folded.replace(" ", "") == route.replace(" ", "")
+    folded = [re.split(r" {2,}", line.strip())[0] for line in report.partition("\n\n")[0].splitlines()[2:]]
+    assert "".join(folded).replace(" ", "") == route.replace(" ", "")
+    assert all(line.endswith("/") for line in folded[:-1])
+
+
+def test_a_segment_wider_than_its_column_is_folded_too(tmp_path: Path):
+    route = "GET /" + "\u6f22" * 100
+    report = endpoints(write_store(tmp_path / "s.db", [record(route, SHOWN)]))
+    assert max(map(cell_len, report.splitlines())) <= 80
+    assert report.count("\u6f22") == 100
+
+
+def test_in_a_pipe_a_row_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """For grep and for logs."""
+    monkeypatch.delenv("COLUMNS")
+    route = "GET /" + "/".join(f"segment{i}" for i in range(30))
+    report = endpoints(write_store(tmp_path / "s.db", [record(route, SHOWN)]))
+    assert [row[0] for row in rows(report)] == ["endpoint", route]
+    assert "\nrequests  " in report
 
 
 def test_an_empty_store_has_an_empty_table_and_a_footing(tmp_path: Path):
