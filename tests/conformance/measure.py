@@ -84,16 +84,18 @@ class Coverage:
     def finish(self) -> list[Ran]:
         self.coverage.stop()
         data = self.coverage.get_data()
+        # A reporter parses its file once; _analyze alone would for every request.
+        reporters = {file: self.coverage._get_file_reporter(file) for file in data.measured_files()}
         result: list[Ran] = []
         for number in range(self.count):
             data.set_query_contexts([f"^request {number}$"])
             ran: Ran = {"lines": {}, "branches": {}}
-            for file in data.measured_files():
+            for file, reporter in reporters.items():
                 lines = data.lines(file)
                 if lines:
                     ran["lines"][_name(file)] = sorted(lines)
                 if self.branch and lines:
-                    analysis = self.coverage._analyze(file)
+                    analysis = self.coverage._analyze(file, reporter)
                     taken = [[a, b] for a, ends in analysis.executed_branch_arcs().items() for b in ends]
                     if taken:
                         ran["branches"][_name(file)] = sorted(taken)

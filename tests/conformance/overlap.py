@@ -278,7 +278,10 @@ def main(how: str, count: int, branch: bool) -> dict[str, Any]:
         assert flush(60)
         lines = [json.loads(line) for line in store.read_text().splitlines()]
         records = [RequestRecord.from_json(line) for line in lines if "id" in line]
-        ledger = [line["ledger"] for line in lines if "ledger" in line][-1]
+        ledgers = [line["ledger"] for line in lines if "ledger" in line]
+        # In a file, a later line names only the endpoints whose count has changed.
+        seen = {endpoint: number for ledger in ledgers for endpoint, number in ledger["seen"].items()}
+        ledger = {**ledgers[-1], "seen": seen}
     result: dict[str, Any] = {"sent": count, "recorded": len(records), "lost": 0, "borrowed": 0, "wrong": []}
     result["ledger"] = {key: ledger[key] for key in ("sampled", "stored", "dropped", "pending", "seen")}
     result["engine"] = records[0].engine

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from requestcov.cli import main
 from requestcov.doctor import Diagnosis, diagnose, try_engine
 from requestcov.errors import ConfigError
+from tests.storage.processes import run_as_nobody
 
 
 @pytest.fixture(autouse=True)
@@ -117,10 +119,21 @@ def test_what_would_stop_recording_is_a_problem(variables, problem):
     assert problem in problems(**variables)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_that_cannot_be_written_is_a_problem(tmp_path: Path):
-    (tmp_path / "closed").mkdir(0o500)
-    assert "cannot be written" in problems(SINKS="sqlite:///closed/s.db")
+def test_a_directory_that_cannot_be_written_is_a_problem():
+    """Looked at by a user without rights: root may write everywhere."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "views.py").write_text("def f():\n    return 1\n")
+        (directory / "closed").mkdir()
+        (directory / "closed").chmod(0o500)
+        directory.chmod(0o555)
+        code = f"""
+os.chdir({name!r})
+print(*diagnose({{"REQUESTCOV_SINKS": "sqlite:///closed/s.db,sqlite:///s.db"}}).problems, sep="\\n")
+"""
+        found = run_as_nobody(code, imports="from requestcov.doctor import diagnose")
+        assert len(found.splitlines()) == 2, found
+        assert all("cannot be written" in problem for problem in found.splitlines())
 
 
 def test_what_is_left_out_of_scope_is_counted_by_reason():

@@ -34,9 +34,9 @@ def start(code: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def run_as_nobody(code: str) -> str:
-    """What code prints, run as a user who is not root."""
-    done = python(_DROP + code, check=False)
+def run_as_nobody(code: str, imports: str = "") -> str:
+    """What code prints, run as a user who is not root; ``imports`` runs before the rights are given up."""
+    done = python(f"{imports}\n{_DROP}\n{code}", check=False)
     if "NOT DROPPED" in done.stderr:
         pytest.skip("cannot become another user here")
     assert not done.returncode, done.stderr
