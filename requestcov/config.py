@@ -100,6 +100,14 @@ def has_controls(text: str) -> bool:
     return any(ord(char) < 32 or ord(char) == 127 for char in text)
 
 
+def _methods(value: object) -> tuple[str, ...]:
+    items = _words(value)
+    for item in items:
+        if not re.fullmatch(r"[A-Za-z]{1,20}", item):
+            raise ValueError("a comma-separated list of HTTP methods, such as HEAD,OPTIONS")
+    return tuple(item.upper() for item in items)
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str) or not _is_label(value):
         raise ValueError("a UTF-8 text of at most 200 characters without control characters")
@@ -217,6 +225,13 @@ OPTIONS: tuple[Option, ...] = (
         "Paths never recorded. A pattern matches the whole path; * is any run of characters, "
         "? one character.",
     ),
+    Option(
+        "exclude_methods",
+        _methods,
+        (),
+        "list of methods",
+        "HTTP methods never recorded, such as HEAD,OPTIONS.",
+    ),
     Option("service", _text, "", "text", "Name of the service. Empty: the first source's name."),
     Option("release", _text, "", "text", "Name of the deployed version."),
     Option(
@@ -291,6 +306,7 @@ class Config:
     branch: bool = False
     sinks: tuple[str, ...] = ("sqlite:///requestcov.db",)
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    exclude_methods: tuple[str, ...] = ()
     service: str = ""
     release: str = ""
     force_secret: str = ""

@@ -129,7 +129,7 @@ class Sampler:
     """Decides about every request of a process.
 
     Args:
-        config: ``sample_rate``, ``first``, ``exclude``, ``force_secret``, ``max_per_second``.
+        config: of it the rate, ``first``, the exclusions, ``force_secret`` and ``max_per_second``.
         rng: give a seeded one for repeatable decisions. A forked child reseeds it.
         clock: monotonic seconds.
     """
@@ -152,6 +152,7 @@ class Sampler:
         forced = min(FORCED_PER_SECOND, limit or FORCED_PER_SECOND)
         self._forced_limit = _Bucket(forced, FORCED_BURST, clock)
         self._exclude = _exclusion(config.exclude)
+        self._exclude_methods = frozenset(config.exclude_methods)
         self._excluded = _Entry("", "", 0)
         self._other = _Entry(OTHER, OTHER, 0)
         self._other.endpoint = OTHER
@@ -215,7 +216,7 @@ class Sampler:
     def _find(self, method: str, path: str) -> _Entry:
         """The entry of a path not seen lately; never raises, never grows past the bounds."""
         known = known_method(method)
-        if self._exclude is not None and self._exclude(path):
+        if method in self._exclude_methods or (self._exclude is not None and self._exclude(path)):
             entry = self._excluded
         else:
             templates = self._templates.get(known)

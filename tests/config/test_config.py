@@ -53,6 +53,7 @@ REFUSED = [
     ("source", b"src", "a comma-separated list (write \\, for a comma inside an item)"),
     ("source", "src\0", "without control characters"),
     ("sinks", "file:///a.jsonl\r\nX: y", "without control characters"),
+    ("exclude_methods", "GET /", "a comma-separated list of HTTP methods, such as HEAD,OPTIONS"),
     ("exclude", "health", "patterns for the whole path, each from its first /"),
     ("service", "shop\n", "a UTF-8 text of at most 200 characters without control characters"),
     ("service", "shop\udcff", "a UTF-8 text of at most 200 characters without control characters"),

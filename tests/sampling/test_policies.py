@@ -112,6 +112,14 @@ def test_an_excluded_path_is_counted_and_never_taken() -> None:
     assert sum(sampler.seen().values()) == 12
 
 
+def test_an_excluded_method_is_counted_and_never_taken_on_any_path() -> None:
+    sampler = make(sample_rate=1.0, first=5, exclude_methods=("HEAD", "options"))
+    for method in ("HEAD", "OPTIONS"):
+        assert sampler.decide(method, "/x", no_header) is None
+    assert sampler.decide("GET", "/x", no_header) is not None
+    assert sampler.excluded == 2
+
+
 def test_forged_headers_force_nothing() -> None:
     sampler = make(force_secret=SECRET)
     forged = [SECRET[:-1], SECRET + "x", "", "é" * 20, "\udcff", SECRET.upper()]
