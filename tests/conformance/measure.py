@@ -188,7 +188,8 @@ def known_app(name: str) -> Iterator[tuple[Any, bool, str, Any]]:
     elif name == "starlette":
         from tests.apps import starlette_app
 
-        yield starlette_app.make_app(), True, str(ROOT / "tests" / "apps"), starlette_app.REQUESTS
+        known = (*starlette_app.REQUESTS, *starlette_app.WEBSOCKETS)
+        yield starlette_app.make_app(), True, str(ROOT / "tests" / "apps"), known
     else:
         from tests.apps import django_app
 
@@ -207,13 +208,31 @@ def send(app: Any, asgi: bool, requests: Any) -> None:
 
     if asgi:
         for request in requests:
-            asyncio.run(one(request))
+            asyncio.run(connect(app, request) if hasattr(request, "texts") else one(request))
         return
     transport = httpx.WSGITransport(app=app, raise_app_exceptions=False)
     with httpx.Client(transport=transport, base_url="http://app.test") as client:
         for request in requests:
             response = client.request(request.method, request.path, **request.kwargs)
             assert response.status_code == request.status, (str(request), response.text[:300])
+
+
+async def connect(app: Any, websocket: Any) -> None:
+    """One websocket, from its handshake to its end."""
+    texts = ({"type": "websocket.receive", "text": text} for text in websocket.texts)
+    coming = iter([{"type": "websocket.connect"}, *texts, {"type": "websocket.disconnect", "code": 1000}])
+    answers = []
+
+    async def receive() -> Any:
+        return next(coming)
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.send":
+            answers.append(message["text"])
+
+    scope = {"type": "websocket", "path": websocket.path, "query_string": b"", "headers": []}
+    await app(scope, receive, send)
+    assert tuple(answers) == websocket.answers
 
 
 def _name(file: str) -> str:
