@@ -1,6 +1,6 @@
 # Everything a contributor runs. Each target makes .venv by itself, from PYTHON.
 #
-#   make demo    two small apps under load, then the reports on what their requests ran
+#   make demo    two small apps under load, then the reports on which lines their requests ran
 #   make test    lint, types, and the whole suite against the built wheel
 #   make lint    ruff and mypy alone
 #   make bench   the measurements
@@ -14,6 +14,8 @@ TESTS ?= tests
 PYTEST_ARGS ?=
 
 BIN = $(abspath $(VENV))/bin
+PYTHON_READY = $(VENV)/.python
+DEMO_READY = $(VENV)/.demo
 READY = $(VENV)/.dependencies
 INSTALLED = $(VENV)/.wheel
 WHEEL = build/.wheel
@@ -29,12 +31,23 @@ test: lint suite matrix
 
 install: $(INSTALLED)
 
-demo: $(INSTALLED)
-	PATH="$(BIN):$$PATH" $(BIN)/python -P examples/demo.py
+demo: $(DEMO_READY)
+	@PATH="$(BIN):$$PATH" $(BIN)/python -P examples/demo.py
 
 # --clear: what an earlier pyproject.toml asked for is gone.
-$(READY): pyproject.toml
+$(PYTHON_READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("requestcov needs Python 3.11 or later: make PYTHON=python3.13") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# Without the tests' many frameworks and servers: a newcomer should not wait for those.
+$(DEMO_READY): $(PACKAGE) | $(PYTHON_READY)
+	@echo "Installing what the demo needs into $(VENV); this takes a minute or so, once."
+	$(BIN)/python -m pip install --quiet '.[demo]'
+	@touch $@
+
+$(READY): $(PYTHON_READY)
+	@echo "Installing what the tests need into $(VENV); this takes a few minutes, once."
 	$(BIN)/python -m pip install --quiet '.[test,dev]'
 	@touch $@
 

@@ -33,6 +33,7 @@ SHOP = HERE / "shop"
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 ENDPOINT = "GET /shipping/quote"
+FILE = "shop/shipping.py"
 
 console = Console(highlight=False)
 
@@ -224,10 +225,12 @@ def run(requests: int, rate: float, folder: Path) -> None:
             console.print(f"  serving at {base}; {requests} requests are coming")
             send_requests(base, requests)
     for shop in SHOPS:
-        console.rule(f"[bold]What the requests ran: {shop.title}")
+        console.rule(f"[bold]What each endpoint ran: {shop.title}")
         requestcov("report", "--store", str(store(shop, folder)))
-    console.rule("[bold]One endpoint")
+    console.rule(f"[bold]The lines that one endpoint ran: {SHOPS[0].title}")
     requestcov("show", ENDPOINT, "--store", str(store(SHOPS[0], folder)))
+    console.rule(f"[bold]Who ran each line of a file: {SHOPS[1].title}")
+    requestcov("show", FILE, "--store", str(store(SHOPS[1], folder)))
     console.rule("[bold]Where to look next")
     console.print(escape(next_steps(folder)), soft_wrap=True)
 
@@ -237,9 +240,10 @@ def next_steps(folder: Path) -> str:
     here = store(SHOPS[0], folder)
     return (
         f"The recorded coverage is an SQLite file each:\n  {here}\n  {store(SHOPS[1], folder)}\n\n"
-        f"cd {SHOP}\n"
+        f"cd {SHOP}; PATH={Path(sys.executable).parent}:$PATH\n"
         f"requestcov report --store {here} --by file\n"
-        f"requestcov show shop/shipping.py --store {here}\n"
+        f"requestcov show shop/pricing.py --store {here}\n"
+        f"requestcov show 'POST /carts/{{cart_id}}/checkout' --store {here}\n"
         f"requestcov --help\n\n"
         "What there is to find in the shop: examples/shop/README.md\n"
         "The two lines that wrap the apps: the last of fastapi_app.py and of flask_app.py"

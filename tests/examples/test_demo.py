@@ -128,11 +128,11 @@ def run_demo(folder: Path, requests: int) -> subprocess.Popen[str]:
 
 
 def test_the_demo_ends_with_reports_and_leaves_no_server(tmp_path: Path) -> None:
-    """Exit code 0, both servers' reports, the endpoint in detail, and where the records lie."""
+    """Exit code 0, both servers' reports, an endpoint and a file in detail, and where the records lie."""
     process = run_demo(tmp_path, 120)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 0, output
-    for text in ("120 requests", "requestcov report", "requestcov show", "GET /shipping/quote"):
+    for text in ("120 requests", "requestcov report", "show 'GET /shipping/quote'", "show shop/shipping.py"):
         assert text in output
     assert str(tmp_path / "flask_app.db") in output
     assert "Traceback" not in output
