@@ -90,6 +90,8 @@ class Assembler:
                 block = Block(path, digest, lines, self._branches(path, digest, arcs))
             else:
                 block = Block(path, digest, raw)
+            if not digest:
+                return block  # its version may be known next time
             if len(self._blocks) >= MAX_BLOCKS:
                 del self._blocks[next(iter(self._blocks))]
         self._blocks[name, raw] = block

@@ -125,7 +125,8 @@ class Scope:
         """``(path, digest)`` of a measured file, read once. For the drainer: touches the file.
 
         The digest is empty when the text cannot be read, or has changed since
-        this process started and so may not be the text that ran.
+        this process started and so may not be the text that ran. Where it may be
+        readable later (no file descriptor was free), the next call tries again.
         """
         identity = self._identities.get(filename)
         if identity is None:
@@ -138,8 +139,10 @@ class Scope:
                 if changed <= self._started:
                     digest = blake2b(text, digest_size=16).hexdigest()
                     self._texts[path, digest] = text
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError):
                 pass
+            except OSError:
+                return path, ""
             identity = self._identities[filename] = (path, digest)
         return identity
 
