@@ -13,11 +13,12 @@ import inspect
 from _queue import Empty, SimpleQueue
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from requestcov import native, routes
 from requestcov.config import Config
 from requestcov.exchange import MARKED, MARKER, Exchange, log_failure, open_recorder
+from requestcov.options import Options
 from requestcov.recorder import Recorder, Recording
 
 Scope = MutableMapping[str, Any]
@@ -48,7 +49,7 @@ class ASGIMiddleware:
         ConfigError: an option cannot be used; here, at start-up, and never later.
     """
 
-    def __init__(self, app: Application, config: Config | None = None, **options: Any) -> None:
+    def __init__(self, app: Application, config: Config | None = None, **options: Unpack[Options]) -> None:
         self.app = app
         self._call = _single_callable(app)
         self._recorder = open_recorder(config, options)

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from requestcov import routes
 from requestcov.config import Config
 from requestcov.exchange import MARKED, MARKER, Exchange, log_failure, open_recorder
+from requestcov.options import Options
 from requestcov.recorder import Recorder
 
 Environ = dict[str, Any]
@@ -40,7 +41,7 @@ class WSGIMiddleware:
         ConfigError: an option cannot be used; here, at start-up, and never later.
     """
 
-    def __init__(self, app: Application, config: Config | None = None, **options: Any) -> None:
+    def __init__(self, app: Application, config: Config | None = None, **options: Unpack[Options]) -> None:
         self.app = app
         self._recorder = open_recorder(config, options)
 
