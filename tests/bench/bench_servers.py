@@ -63,7 +63,10 @@ class Serving:
         """Requests a second that wrk got answered."""
         command = ["taskset", "-c", "1", "wrk", "-t1", "-c8", f"-d{seconds:g}s"]
         done = subprocess.run(
-            [*command, f"http://127.0.0.1:{self.port}/hello/world"], capture_output=True, text=True, check=True
+            [*command, f"http://127.0.0.1:{self.port}/hello/world"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert "Non-2xx" not in done.stdout, done.stdout
         match = re.search(r"Requests/sec:\s+([0-9.]+)", done.stdout)
@@ -108,7 +111,16 @@ def measure(server: str, options: argparse.Namespace) -> dict[str, Any]:
             bare.stop()
             wrapped.stop()
         shown = subprocess.run(
-            [sys.executable, "-m", "requestcov.cli", "report", "--store", f"{directory}/bench.db", "--format", "json"],
+            [
+                sys.executable,
+                "-m",
+                "requestcov.cli",
+                "report",
+                "--store",
+                f"{directory}/bench.db",
+                "--format",
+                "json",
+            ],
             capture_output=True,
             text=True,
             check=False,
