@@ -105,7 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"requestcov {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
-    report = commands.add_parser("report", help="coverage of each endpoint or file", allow_abbrev=False)
+    report = commands.add_parser(
+        "report",
+        help="coverage of each endpoint or file",
+        description="How much of the code that each endpoint, or file, concerns do requests run?",
+        allow_abbrev=False,
+    )
     _select(report)
     report.add_argument(
         "--by", choices=("endpoint", "file"), default="endpoint", help="a row an endpoint (default) or a file"
@@ -113,7 +118,12 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
     report.set_defaults(run=_report)
 
-    show = commands.add_parser("show", help="source with the lines that requests ran", allow_abbrev=False)
+    show = commands.add_parser(
+        "show",
+        help="source with the lines that requests ran",
+        description="Which lines did the requests of an endpoint, or in a file, run, and how many of them?",
+        allow_abbrev=False,
+    )
     show.add_argument(
         "target", metavar="ENDPOINT|FILE", help='"GET /orders/{id}" or shop/views.py, or an unambiguous part'
     )
@@ -126,7 +136,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.set_defaults(run=_show)
 
-    doctor = commands.add_parser("doctor", help="whether requests would be recorded here", allow_abbrev=False)
+    doctor = commands.add_parser(
+        "doctor",
+        help="whether requests would be recorded here",
+        description="Would requests be recorded here, how, and what would stop it? Run it where the app runs.",
+        allow_abbrev=False,
+    )
     doctor.set_defaults(run=_doctor)
     return parser
 
@@ -135,7 +150,7 @@ def _select(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--store",
         metavar="URL|PATH",
-        help="default: the first sqlite sink in REQUESTCOV_SINKS, else " + DEFAULT_STORE,
+        help="the recorded database; default: the first sqlite sink in REQUESTCOV_SINKS, else " + DEFAULT_STORE,
     )
     command.add_argument("--service", metavar="S", help="only requests of this service")
     command.add_argument("--release", metavar="R", help="only requests of this release")
