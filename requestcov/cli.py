@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser(
         "doctor",
         help="whether requests would be recorded here",
-        description="Would requests be recorded here, how, and what would stop it? Run it where the app runs.",
+        description="Run where the app runs: would requests be recorded, how, and what would stop it?",
         allow_abbrev=False,
     )
     doctor.set_defaults(run=_doctor)
@@ -150,7 +150,7 @@ def _select(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--store",
         metavar="URL|PATH",
-        help="the recorded database; default: the first sqlite sink in REQUESTCOV_SINKS, else " + DEFAULT_STORE,
+        help="database; default: the first sqlite sink in REQUESTCOV_SINKS, else " + DEFAULT_STORE,
     )
     command.add_argument("--service", metavar="S", help="only requests of this service")
     command.add_argument("--release", metavar="R", help="only requests of this release")
