@@ -72,11 +72,22 @@ def start_thread(function: Callable[..., None], *args: Any) -> int:
         # Blocked here, for a thread inherits its creator's mask: there is no moment without.
         masked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        ident: int = _thread.start_new_thread(function, args)
+        ident: int = _thread.start_new_thread(_run, (function, args))
     finally:
         if masked is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
     return ident
+
+
+def _run(function: Callable[..., None], args: tuple[Any, ...]) -> None:
+    try:
+        function(*args)
+    finally:
+        # Whoever asked threading for the current thread, as logging does, made it note a dummy for
+        # this one; before Python 3.13 it would list that dummy for ever.
+        noted: dict[int, threading.Thread] = getattr(threading, "_active", {})
+        if isinstance(noted.get(get_ident()), threading._DummyThread):
+            noted.pop(get_ident(), None)
 
 
 def sleep(seconds: float) -> None:
