@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import signal
+import threading
 from _queue import Empty, SimpleQueue
 from collections.abc import Callable
 from types import ModuleType
