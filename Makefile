@@ -24,6 +24,7 @@ PACKAGE = $(shell find requestcov -type f -not -path '*/__pycache__/*')
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
+export PIP_NO_COMPILE = 1
 
 .PHONY: demo test lint suite matrix bench docs install clean
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run what depends on the interpreter - the engines and their conformance - under
-# every other Python at hand, each in a venv of its own, and say which those were.
+# Run what depends on the interpreter - the engines, their conformance, the recorder -
+# under every other Python at hand, each in a venv of its own, and say which those were.
 #
 # Usage: tools/matrix.sh PYTHON   (the one that has already run the whole suite)
 set -euo pipefail
@@ -22,7 +22,7 @@ find_python() {
 
 main=$(version_of "$1")
 tests=()
-for folder in tests/engines tests/conformance; do
+for folder in tests/engines tests/conformance tests/recorder tests/scope; do
     if [ -d "$folder" ]; then tests+=("$folder"); fi
 done
 
@@ -39,4 +39,4 @@ for version in 3.11 3.12 3.13 3.14; do
     make --no-print-directory suite PYTHON="$python" VENV=".venv-$version" TESTS="${tests[*]}"
     ran+=("$version")
 done
-echo "Engines and conformance ran on Python $main ${ran[*]:-}; not found here: ${missing[*]:-none}"
+echo "Engines, conformance and recorder ran on Python $main ${ran[*]:-}; not found here: ${missing[*]:-none}"
