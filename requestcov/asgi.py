@@ -66,14 +66,16 @@ class ASGIMiddleware:
                 return await _flushing_lifespan(self._call, scope, receive, send, recorder)
             return await self._call(scope, receive, send)
         method = path = ""
+        recording = None
         try:
             scope[MARKER] = MARKED
             method = scope["method"] if kind == "http" else "WEBSOCKET"
             path = scope["path"]
-            recording = recorder.begin(method, path, partial(_header, scope))
+            # Most requests go no further than this line; see Sampler.passes.
+            if recorder.active.get() is not None or not recorder.passes(method, path):
+                recording = recorder.begin(method, path, partial(_header, scope))
         except Exception:
             log_failure("begin a recording")
-            recording = None
         if recording is not None:
             return await _recorded(self._call, scope, receive, send, recorder, recording)
         try:

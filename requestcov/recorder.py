@@ -118,6 +118,7 @@ class Recorder:
         self.active: ContextVar[Collection | None] = ContextVar("requestcov.recording", default=None)
         self.engine = select(self.scope.measures, self.active, branch=self.scope.branch)
         self.sampler = Sampler(config)
+        self.passes = self.sampler.passes
         self._assembler = Assembler(config, self.scope, self.engine.name, self.engine.arcs)
         self._complaints = Complaints()
         self._flight: dict[Recording, None] = {}

@@ -77,12 +77,14 @@ class _Entry:
         "again",
         "boost",
         "boost_end",
+        "due",
         "endpoint",
         "first",
         "forms",
         "into",
         "named",
         "probes",
+        "quiet",
         "seen",
         "shape",
     )
@@ -97,6 +99,8 @@ class _Entry:
         self.again = float("-inf")
         self.probes = MAX_PROBES
         self.forms = 0
+        self.due = 0  # rate hits that `passes` has drawn and `decide` has not taken yet
+        self.quiet = False  # only the rate decides
         self.into: _Entry | None = None  # the endpoint that this name has turned out to be
         self.named = False  # a record carries this name, having no other
 
@@ -163,6 +167,27 @@ class Sampler:
         self._capped = 0
         self._pid = os.getpid()
         _at_fork(self)
+        self.passes: Callable[[str, str], bool] = self._make_passes()
+        """The short way of :meth:`decide`, for method and path: True means counted, and not
+        recorded; False means nothing but that decide must be asked."""
+
+    def _make_passes(self) -> Callable[[str, str], bool]:
+        # This is all that most requests pay. A closure: cells are cheaper than attributes.
+        entry_of = self._cache.get
+        random = self._random
+        rate = self._rate
+
+        def passes(method: str, path: str) -> bool:
+            entry = entry_of((method, path))
+            if entry is None or not entry.quiet:
+                return False
+            if random() < rate:
+                entry.due += 1
+                return False
+            entry.seen += 1
+            return True
+
+        return passes
 
     def decide(self, method: str, path: str, header: Callable[[str], str | None]) -> Decision | None:
         """Count a request and decide about it.
@@ -184,17 +209,25 @@ class Sampler:
             return None
         if self._secret and self._is_forced(header):
             return self._take("forced", 1.0, entry, self._forced_limit)
+        if entry.due > 0:
+            entry.due -= 1
+            return self._take("rate", 1.0 / self._rate, entry, self._limit)
         if entry.first > 0:
             entry.first -= 1
             decision = self._take("first", 1.0, entry, self._limit)
             if decision is None:
                 entry.first += 1
             return decision
-        if entry.boost > 0 and self._clock() < entry.boost_end:
-            entry.boost -= 1
-            if self._random() < BOOST_RATE:
-                return self._take("boost", 1.0 / BOOST_RATE, entry, self._limit)
-        elif self._random() < self._rate:
+        if entry.boost > 0:
+            if self._clock() < entry.boost_end:
+                entry.boost -= 1
+                if self._random() < BOOST_RATE:
+                    return self._take("boost", 1.0 / BOOST_RATE, entry, self._limit)
+                return None
+            entry.boost = 0
+        # A secret means that every request's header is looked at.
+        entry.quiet = not self._secret
+        if self._random() < self._rate:
             return self._take("rate", 1.0 / self._rate, entry, self._limit)
         return None
 
@@ -227,7 +260,7 @@ class Sampler:
                 entry = found
         if len(path) <= _MAX_CACHED_PATH and known == method:
             if len(self._cache) >= MAX_CACHED_PATHS:
-                self._cache = {}
+                self._cache.clear()
             self._cache[method, path] = entry
         return entry
 
@@ -290,7 +323,7 @@ class Sampler:
         if not templates.add(route, path, target):
             return
         target.forms += 1
-        self._cache = {}  # paths may belong to the new template
+        self._cache.clear()  # paths may belong to the new template
         for (of, name), entry in list(self._shapes.items()):
             if of == method and (entry.into is None or entry.into.shape == NOT_FOUND):
                 found = templates.find(name)
@@ -314,6 +347,7 @@ class Sampler:
             entry.again = now + BOOST_PAUSE
             entry.boost_end = now + BOOST_SECONDS
             entry.boost = BOOST_REQUESTS
+            entry.quiet = False
 
     def seen(self) -> dict[str, int]:
         """Requests by endpoint since the process started, sampled or not, without excluded ones.

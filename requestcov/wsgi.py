@@ -51,16 +51,18 @@ class WSGIMiddleware:
         if recorder is None or MARKER in environ:
             return self.app(environ, start_response)
         method = path = ""
+        recording = None
         try:
             environ[MARKER] = MARKED
             method = environ["REQUEST_METHOD"]
             path = environ.get("PATH_INFO", "")
-            if not path.isascii():
-                path = path.encode("latin-1").decode("utf-8", "replace")
-            recording = recorder.begin(method, path, partial(_header, environ))
+            # Most requests go no further than this line; see Sampler.passes.
+            if recorder.active.get() is not None or not recorder.passes(method, path):
+                if not path.isascii():
+                    path = path.encode("latin-1").decode("utf-8", "replace")
+                recording = recorder.begin(method, path, partial(_header, environ))
         except Exception:
             log_failure("begin a recording")
-            recording = None
         if recording is not None:
             exchange = Exchange(recorder, recording, _route_reader(environ), environ)
             return _recorded(self.app, environ, start_response, exchange)

@@ -264,3 +264,44 @@ def test_the_decision_names_the_route_that_the_path_most_likely_has() -> None:
     decision = sampler.decide("GET", "/pages/2", no_header)
     assert decision is not None
     assert decision.shape == "/pages/{slug}"
+
+
+def test_the_short_way_counts_as_the_long_way_does_and_takes_at_the_same_rate() -> None:
+    sampler = make(sample_rate=0.1, first=3, max_per_second=0.0)
+    taken = []
+    for _ in range(20_000):
+        if sampler.passes("GET", "/orders"):
+            continue
+        decision = sampler.decide("GET", "/orders", no_header)
+        if decision is not None:
+            taken.append(decision)
+    assert [d.policy for d in taken[:3]] == ["first"] * 3
+    assert {d.policy for d in taken[3:]} == {"rate"}
+    assert sum(sampler.seen().values()) == 20_000
+    assert 1_850 < len(taken) < 2_150
+    assert sum(d.weight for d in taken) == pytest.approx(20_000, rel=0.08)
+
+
+def test_the_short_way_lets_only_requests_pass_that_the_rate_alone_decides() -> None:
+    new = make(sample_rate=0.0, first=1)
+    assert not new.passes("GET", "/x")
+    assert policies(new, "/x", 2) == ["first", None]
+    assert new.passes("GET", "/x")
+    assert not new.passes("GET", "/y")
+    assert policies(new, "/health", 1) == [None]
+    assert not new.passes("GET", "/health")
+    forced = make(sample_rate=0.0, first=0, force_secret=SECRET)
+    assert policies(forced, "/x", 1, {}.get) == [None]
+    assert not forced.passes("GET", "/x")
+
+
+def test_an_endpoint_that_failed_is_not_passed_over() -> None:
+    clock = Clock()
+    sampler = make(sample_rate=0.001, first=0, clock=clock)
+    policies(sampler, "/x", 1)
+    assert sampler.passes("GET", "/x")
+    sampler.failed("GET", "/x", None)
+    assert not sampler.passes("GET", "/x")
+    clock.now += 61
+    policies(sampler, "/x", 1)
+    assert sampler.passes("GET", "/x")

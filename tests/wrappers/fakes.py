@@ -46,6 +46,10 @@ class FakeRecorder:
         self.failures: list[tuple[str, str]] = []
         self.flushes: list[float] = []
         self.header: Callable[[str], str | None] | None = None
+        self.active = current
+
+    def passes(self, method: str, path: str) -> bool:
+        return False  # every request is asked about
 
     def begin(self, method: str, path: str, header: Callable[[str], str | None]) -> FakeRecording | None:
         current.set(None)
@@ -100,6 +104,13 @@ class BrokenRecorder:
     def __init__(self, begins: bool = False) -> None:
         self.begins = begins
         self.asked: list[str] = []
+        self.active = current
+
+    def passes(self, method: str, path: str) -> bool:
+        if self.begins:
+            return False
+        self.asked.append("passes")
+        raise RuntimeError("passes is broken")
 
     def begin(self, method: str, path: str, header: object) -> object:
         self.asked.append("begin")
