@@ -1,7 +1,7 @@
 # Everything a contributor runs. Each target makes .venv by itself, from PYTHON.
 #
 #   make demo    two small apps under load, then the reports on which lines their requests ran
-#   make test    lint, types, and the whole suite against the built wheel
+#   make test    lint, types, the engines on every Python at hand, and the whole suite, against the built wheel
 #   make lint    ruff and mypy alone
 #   make bench   the measurements
 #   make docs    the generated pages
@@ -28,7 +28,8 @@ export PIP_NO_COMPILE = 1
 
 .PHONY: demo test lint suite matrix bench docs install clean
 
-test: lint suite matrix
+# The whole suite comes last: the closing line is its own.
+test: lint matrix suite
 
 install: $(INSTALLED)
 

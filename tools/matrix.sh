@@ -26,17 +26,17 @@ for folder in tests/engines tests/conformance tests/recorder tests/scope; do
     if [ -d "$folder" ]; then tests+=("$folder"); fi
 done
 
-ran=()
+pythons=()
 missing=()
 for version in 3.11 3.12 3.13 3.14; do
     if [ "$version" = "$main" ]; then continue; fi
     python=$(find_python "$version")
-    if [ -z "$python" ]; then
-        missing+=("$version")
-        continue
-    fi
-    echo "== Python $version: ${tests[*]}"
-    make --no-print-directory suite PYTHON="$python" VENV=".venv-$version" TESTS="${tests[*]}"
-    ran+=("$version")
+    if [ -n "$python" ]; then pythons+=("$version=$python"); else missing+=("$version"); fi
 done
-echo "Engines, conformance and recorder ran on Python $main ${ran[*]:-}; not found here: ${missing[*]:-none}"
+
+found="${pythons[*]%%=*}"
+echo "Besides Python $main there are here: ${found:-none}; not found: ${missing[*]:-none}"
+for python in "${pythons[@]}"; do
+    echo "== Python ${python%%=*}: ${tests[*]}"
+    make --no-print-directory suite PYTHON="${python#*=}" VENV=".venv-${python%%=*}" TESTS="${tests[*]}"
+done
