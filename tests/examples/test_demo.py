@@ -67,7 +67,7 @@ def test_traffic_is_the_same_for_the_same_seed() -> None:
 
 def test_traffic_asks_for_every_kind_of_page() -> None:
     """Browsing, carts, checkout, cancelling, exports, static files and wrong addresses."""
-    addresses = {url for _, url, _ in sent_by(load(SHOP / "traffic.py"), 1, 4000)}
+    addresses = {url for _, url, _ in sent_by(load(SHOP / "traffic.py"), 1, 2000)}
     for part in (
         *("/search?", "/products?", "/recommendations", "/items", "/checkout", "/cancel", "/shipping/quote"),
         *("/admin/report", "/admin/orders.csv", "/stock", "/static/shop.css", "/wp-login.php", "/health"),
