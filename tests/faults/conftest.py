@@ -102,16 +102,6 @@ class Crime:
             assert ledger.stored == sum(record.worker == ledger.worker for record in self.records)
         return list(last.values())
 
-    def wait_for(self, count, seconds=10.0):
-        """Poll until so many records are in the file."""
-        limit = time.monotonic() + seconds
-        while len(self.path.read_bytes().split(b"\n")) < count if self.path.exists() else True:
-            assert time.monotonic() < limit
-            time.sleep(0.01)
-        while len(self.records) < count:
-            assert time.monotonic() < limit
-            time.sleep(0.01)
-
 
 @pytest.fixture
 def crime(tmp_path):
