@@ -139,8 +139,8 @@ class Scope:
                 if changed <= self._started:
                     digest = blake2b(text, digest_size=16).hexdigest()
                     self._texts[path, digest] = text
-            except (FileNotFoundError, NotADirectoryError):
-                pass
+            except (FileNotFoundError, NotADirectoryError, ValueError):
+                pass  # ValueError: a null character in a made-up name
             except OSError:
                 return path, ""
             identity = self._identities[filename] = (path, digest)
