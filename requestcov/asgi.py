@@ -19,7 +19,8 @@ from requestcov import native, routes
 from requestcov.config import Config
 from requestcov.exchange import MARKED, MARKER, Exchange, log_failure, open_recorder
 from requestcov.options import Options
-from requestcov.recorder import Recorder, Recording
+from requestcov.recorder import Recorder
+from requestcov.recording import Recording
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from requestcov import _coverage
 from requestcov.config import Config
 from requestcov.engines import Lines
 from requestcov.record import Arc, Block, RequestRecord
+from requestcov.recording import Recording
 from requestcov.scope import Scope
-
-if TYPE_CHECKING:
-    from requestcov.recorder import Recording
 
 MAX_BLOCKS = 4000
 """Remembered blocks; one takes about 2.5 kB at 40 lines."""

@@ -18,7 +18,8 @@ from requestcov import routes
 from requestcov.complaints import Complaints, describe
 from requestcov.config import Config
 from requestcov.errors import ConfigError
-from requestcov.recorder import Recorder, Recording, get_recorder
+from requestcov.recorder import Recorder, get_recorder
+from requestcov.recording import Recording
 
 MARKER = "requestcov"
 """The key in an environ or scope that says an outer wrapper has this request."""

@@ -9,32 +9,21 @@ the parent's is touched. All work on what was collected is the drainer's.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from requestcov import native, routes
 from requestcov.assembler import Assembler
 from requestcov.complaints import Complaints, describe
-from requestcov.config import Config, has_controls
-from requestcov.engines import Collection, Lines, select
+from requestcov.config import Config
+from requestcov.engines import Collection, select
 from requestcov.pipeline import Pipeline
-from requestcov.record import new_id
+from requestcov.recording import MAX_LABEL, Recording
 from requestcov.sampling import Decision, Sampler
 from requestcov.scope import Scope
 from requestcov.sinks import open_sink
-
-MAX_LABELS = 20
-MAX_KEY = 64
-MAX_LABEL = 200
-"""Characters of a label's name and of its value; more is cut off."""
-
-_TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
-)
 
 WHY = {
     "trace_function_taken": "a debugger or another coverage tool has the thread's trace function",
@@ -44,63 +33,6 @@ WHY = {
     "no_monitoring": "this Python has no sys.monitoring",
 }
 """What an engine's refusal to begin means, for people."""
-
-
-class Recording(Collection):
-    """One request being measured; what the context variable holds.
-
-    Attributes:
-        id: UUIDv7 text.
-        seq: its number among the sampled requests of the process.
-        method: HTTP method, or ``WEBSOCKET``.
-        route: the template, once the framework has told it.
-        fallback: the name while there is no template; holds nothing private.
-        status: HTTP status, None before a response starts.
-        error: qualified name of the exception that left the app.
-        labels: what ``annotate`` said.
-        after: what ran after ``mark`` (or in all), once finished.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "after",
-        "clock",
-        "decision",
-        "duration",
-        "error",
-        "fallback",
-        "id",
-        "labels",
-        "method",
-        "partial",
-        "path",
-        "pid",
-        "route",
-        "seq",
-        "status",
-        "time",
-        "trace_id",
-    )
-
-    def __init__(self, method: str, path: str, decision: Decision, seq: int) -> None:
-        super().__init__()
-        self.id = new_id()
-        self.seq = seq
-        self.pid = os.getpid()
-        self.method = routes.known_method(method)
-        self.path = path  # for the sampler to learn from; let go at the end, never stored
-        self.fallback = decision.shape
-        self.route: str | None = None
-        self.status: int | None = None
-        self.error: str | None = None
-        self.partial: str | None = None
-        self.labels: dict[str, str] = {}
-        self.trace_id: str | None = None
-        self.decision = decision
-        self.after: Lines = {}
-        self.duration: float | None = None
-        self.time = datetime.now(UTC)
-        self.clock = time.perf_counter()
 
 
 class Recorder:
@@ -170,9 +102,7 @@ class Recorder:
             return None
         try:
             recording = Recording(method, path, decision, seq)
-            traceparent = _TRACEPARENT.fullmatch(header("traceparent") or "")
-            if traceparent is not None and (traceparent[2] is None or not traceparent[0].startswith("00")):
-                recording.trace_id = traceparent[1]
+            recording.trace(header("traceparent"))
             routes.install_hooks()
             reason = self.engine.begin(recording)
         except BaseException:
@@ -344,19 +274,7 @@ def annotate(**labels: object) -> None:
     if recording is None:
         return
     for key, value in labels.items():
-        try:
-            name, text = _plain(key, MAX_KEY), _plain(str(value), MAX_LABEL)
-        except Exception:
-            continue  # an object that cannot say what it is labels nothing
-        if name in recording.labels or len(recording.labels) < MAX_LABELS:
-            recording.labels[name] = text
-
-
-def _plain(text: str, length: int) -> str:
-    """At most so much of a text, without control characters."""
-    # str's own method: a subclass may have another, and what it returns is no subclass.
-    text = str.__getitem__(text, slice(length))
-    return "".join(char for char in text if not has_controls(char)) if has_controls(text) else text
+        recording.label(key, value)
 
 
 def flush(timeout: float = 5.0) -> bool:
