@@ -89,7 +89,7 @@ class Recorder:
                 self.active.set(None)
             return recording
         except Exception as error:
-            self._complain("begin", f"a request could not be recorded: {describe(error)}")
+            self._complain("begin", "a request could not be recorded", error)
             return None
 
     def _take(
@@ -161,7 +161,7 @@ class Recorder:
                 raise
             self.pipeline.put(recording)
         except Exception as wrong:
-            self._complain("finish", f"a recording could not be finished: {describe(wrong)}")
+            self._complain("finish", "a recording could not be finished", wrong)
 
     def _end(self, recording: Recording, error: BaseException | None, partial: str | None) -> None:
         recording.after = self.engine.end(recording)
@@ -184,7 +184,7 @@ class Recorder:
         try:
             self.sampler.failed(method, path, None)
         except Exception as wrong:
-            self._complain("failed", f"a failure could not be noted: {describe(wrong)}")
+            self._complain("failed", "a failure could not be noted", wrong)
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was finished is kept or dropped; False when time ran out."""
@@ -211,8 +211,12 @@ class Recorder:
         self._flight.clear()
         self.engine.forget()
 
-    def _complain(self, key: str, text: str) -> None:
-        self._complaints.say(key, text, time.monotonic())
+    def _complain(self, key: str, text: str, error: Exception | None = None) -> None:
+        try:
+            text = text if error is None else f"{text}: {describe(error)}"
+            self._complaints.say(key, text, time.monotonic())
+        except Exception:
+            return  # where the stack ends there may be no room to complain either
 
 
 _recorders: dict[tuple[object, ...], Recorder] = {}
