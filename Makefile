@@ -12,6 +12,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TESTS ?= tests
 PYTEST_ARGS ?=
+EXTRAS ?= test,dev
 
 BIN = $(abspath $(VENV))/bin
 PYTHON_READY = $(VENV)/.python
@@ -50,7 +51,7 @@ $(DEMO_READY): $(PACKAGE) | $(PYTHON_READY)
 
 $(READY): $(PYTHON_READY)
 	@echo "Installing what the tests need into $(VENV); this takes a few minutes, once."
-	$(BIN)/python -m pip install --quiet '.[test,dev]'
+	$(BIN)/python -m pip install --quiet '.[$(EXTRAS)]'
 	@touch $@
 
 # The wheel is pure Python, so one serves every interpreter.

@@ -38,5 +38,5 @@ found="${pythons[*]%%=*}"
 echo "Besides Python $main there are here: ${found:-none}; not found: ${missing[*]:-none}"
 for python in "${pythons[@]}"; do
     echo "== Python ${python%%=*}: ${tests[*]}"
-    make --no-print-directory suite PYTHON="${python#*=}" VENV=".venv-${python%%=*}" TESTS="${tests[*]}"
+    make --no-print-directory suite PYTHON="${python#*=}" VENV=".venv-${python%%=*}" EXTRAS=test TESTS="${tests[*]}"
 done
