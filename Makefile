@@ -9,7 +9,7 @@
 # PYTHON=python3.13 takes another interpreter, TESTS=tests/config a part of the suite.
 
 PYTHON ?= python3
-VENV ?= .venv
+VENV ?= .venv$(addprefix -,$(filter-out python3,$(notdir $(PYTHON))))
 TESTS ?= tests
 PYTEST_ARGS ?=
 EXTRAS ?= test,dev
