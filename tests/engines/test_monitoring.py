@@ -598,3 +598,33 @@ def test_mark_parts_what_ran_before_the_response_from_what_ran_after(lab: Labora
 
 def test_the_tool_is_named_for_people(lab: Laboratory) -> None:
     assert monitoring.get_tool(tool_of(lab.engine)) == TOOL == "requestcov"
+
+
+# Beside another tool
+
+
+def test_another_tool_that_disables_its_lines_sees_the_same_lines_and_keeps_its_id(
+    lab: Laboratory, tmp_path: Path, take: Callable[[int], None]
+) -> None:
+    """A restart enables the other's lines again as well: more events for it, never fewer lines."""
+    module = make_module(tmp_path, SMALL, "beside")
+    tool = 5 if tool_of(lab.engine) != 5 else 2
+    take(tool)
+    seen: set[int] = set()
+
+    def note(code: CodeType, line: int) -> Any:
+        if code.co_filename == module.__file__:
+            seen.add(line)
+        return monitoring.DISABLE
+
+    events = monitoring.events
+    monitoring.register_callback(tool, events.LINE, note)
+    monitoring.set_events(tool, events.LINE)
+    try:
+        for run in (lambda: module.f(0), lambda: module.loop(3), lambda: module.f(1)):
+            lab.record(run)
+    finally:
+        monitoring.set_events(tool, 0)
+        monitoring.register_callback(tool, events.LINE, None)
+    assert seen == oracle(lambda: (module.f(0), module.loop(3), module.f(1)), module.__file__)
+    assert monitoring.get_tool(tool) == "somebody else"
