@@ -149,16 +149,16 @@ def test_installed_packages_inside_the_source_are_not_measured(
 ) -> None:
     """A virtual environment in the project's directory, with its packages importable."""
     site = project / ".venv" / "lib" / "python3" / "site-packages"
-    (site / "flask").mkdir(parents=True)
+    (site / "parcels").mkdir(parents=True)
     (project / ".venv" / "pyvenv.cfg").touch()
-    (site / "flask" / "app.py").write_text("x = 1\n")
-    (site / "flask" / "__init__.py").touch()
+    (site / "parcels" / "app.py").write_text("x = 1\n")
+    (site / "parcels" / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(site))
     (project / ".coveragerc").write_text("[run]\nsource = .\n")
-    file = str(site / "flask" / "app.py")
+    file = str(site / "parcels" / "app.py")
     assert Scope(Config()).why(file) == "a third-party package inside the sources"
     assert theirs(file) is False
-    assert Scope(Config(source=("flask",))).measures(file)
+    assert Scope(Config(source=("parcels",))).measures(file)
 
 
 def test_requestcov_and_coverage_never_measure_themselves(project: Path) -> None:
