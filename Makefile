@@ -81,7 +81,12 @@ matrix: $(INSTALLED)
 	@bash tools/matrix.sh $(BIN)/python
 
 bench: $(INSTALLED)
-	$(BIN)/python -P -m pytest -p no:cacheprovider -s tests/bench $(PYTEST_ARGS)
+	$(BIN)/python -m pip install --quiet '.[bench]'
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps build/wheel/*.whl
+	$(BIN)/python -P tests/bench/bench_engine.py
+	$(BIN)/python -P tests/bench/bench_servers.py
+	$(BIN)/python -P tests/bench/bench_drainer.py
+	$(BIN)/python -P tests/bench/bench_storage.py
 
 docs: $(INSTALLED)
 	$(BIN)/python -P docs/generate.py

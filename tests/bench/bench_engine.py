@@ -39,7 +39,7 @@ def make_app() -> Any:
     """The app; imported late, for ddtrace must come first."""
     from flask import Flask, url_for
 
-    app = Flask("hello")
+    app = Flask("hello_world")
 
     @app.route("/hello/<name>")
     def hello(name: str) -> str:
@@ -98,6 +98,21 @@ def copy_packages(to: Path) -> None:
 def bare(store: str) -> Callable[..., Any]:
     """The app alone."""
     return make_app().wsgi_app
+
+
+class PassThrough:
+    """The least that a wrapper can be."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self.app = app
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self.app(environ, start_response)
+
+
+def pass_through(store: str) -> Callable[..., Any]:
+    """The app in a wrapper that does nothing."""
+    return PassThrough(make_app().wsgi_app)
 
 
 def wrapped(store: str, **options: Any) -> Callable[..., Any]:
@@ -207,7 +222,17 @@ def ddtrace(store: str) -> Callable[..., Any]:
 
 VARIANTS = {
     f.__name__: f
-    for f in (bare, unsampled, sampled, branches, started_coverage, shared_coverage, fresh_coverage, ddtrace)
+    for f in (
+        bare,
+        pass_through,
+        unsampled,
+        sampled,
+        branches,
+        started_coverage,
+        shared_coverage,
+        fresh_coverage,
+        ddtrace,
+    )
 }
 
 
@@ -247,6 +272,7 @@ def measure(names: list[str], path: str, rounds: int, requests: int) -> dict[str
                 target=child, args=(theirs, name, path, str(copies), f"{directory}/{name}.db")
             )
             process.start()
+            theirs.close()  # so that a child that dies is noticed
             assert ours.recv() == "ready"
             pipes[name] = ours
             children.append(process)
