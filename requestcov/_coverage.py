@@ -21,7 +21,6 @@ from coverage.exceptions import CoverageException
 from coverage.files import GlobMatcher, prep_patterns
 from coverage.inorout import _add_third_party_paths
 from coverage.parser import PythonParser
-from coverage.python import get_python_source
 
 from requestcov.errors import ConfigError
 from requestcov.record import Arc
@@ -152,11 +151,6 @@ def parse(text: str, filename: str, exclude_lines: Sequence[str] = ()) -> Parsed
         multiline=dict(parser.multiline_map),
         branches=frozenset((a, b) for a, b in arcs if a in branching),
     )
-
-
-def read_source(filename: str) -> str:
-    """The text of a file on disk as coverage.py reads it."""
-    return str(get_python_source(filename))
 
 
 class TracerMissing(Exception):

@@ -71,11 +71,6 @@ class Scope:
         self._identities: dict[str, tuple[str, str]] = {}
         self._texts: dict[tuple[str, str], bytes] = {}
 
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Equal for scopes that measure the same."""
-        return (self._directories, self._third, self.settings, self.branch)
-
     def measures(self, filename: str) -> bool:
         """Whether a code object's ``co_filename`` is measured. Never touches a file."""
         verdict = self._verdicts.get(filename)

@@ -305,7 +305,6 @@ def test_texts_without_much_in_them_can_be_parsed(text: str) -> None:
 def test_the_coding_cookie_is_obeyed_when_source_is_read(tmp_path: Path) -> None:
     path = tmp_path / "latin.py"
     path.write_bytes("# coding: latin-1\nname = 'é'\n".encode("latin-1"))
-    assert "é" in _coverage.read_source(str(path))
     assert "é" in _coverage.decode_source(path.read_bytes(), "latin.py")
 
 
@@ -386,11 +385,9 @@ def test_every_name_that_is_not_public_is_where_it_was() -> None:
     from coverage.files import GlobMatcher, prep_patterns
     from coverage.inorout import _add_third_party_paths
     from coverage.parser import PythonParser
-    from coverage.python import get_python_source
 
     assert list(inspect.signature(_add_third_party_paths).parameters) == ["paths"]
     assert list(inspect.signature(prep_patterns).parameters) == ["patterns"]
     assert list(inspect.signature(GlobMatcher.match).parameters)[:2] == ["self", "fpath"]
-    assert list(inspect.signature(get_python_source).parameters) == ["filename"]
     assert {"text", "filename", "exclude"} <= set(inspect.signature(PythonParser.__init__).parameters)
     assert numbits_to_nums(b"\x06") == [1, 2]
