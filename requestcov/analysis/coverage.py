@@ -67,6 +67,16 @@ class EndpointCoverage:
     unread: int
 
     @property
+    def method(self) -> str:
+        """``GET``."""
+        return self.endpoint.partition(" ")[0]
+
+    @property
+    def route(self) -> str:
+        """``/orders/{id}``."""
+        return self.endpoint.partition(" ")[2]
+
+    @property
     def coverage(self) -> float | None:
         """executed / executable, 0 to 1; None when no function was reached."""
         return self.executed / self.executable if self.executable else None

@@ -15,28 +15,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from requestcov._source import Source, digest_of, parse
+from requestcov._source import Source, carried, digest_of, parse
+from requestcov.record import Arc
+from requestcov.storage.results import Outcome, Sample, Selection, StoredBlock
+
+__all__ = [
+    "Counts",
+    "Evidence",
+    "Footing",
+    "Run",
+    "Selection",
+    "Sources",
+    "Traffic",
+    "Version",
+]
 
 Version = tuple[str, str]
 """(path relative to the project root, hex digest of the content)."""
 
 MAX_SOURCE = 10_000_000
 """Bytes of the largest file that is read from the working tree."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which requests are asked about; None or empty: all.
-
-    Attributes:
-        service, release: exact names.
-        since, until: the period as UTC days, both included.
-    """
-
-    service: str | None = None
-    release: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,11 @@ class Run:
         lines: as recorded.
         requests: how many recorded requests ran exactly these lines of the file.
         weight: how many requests those stand for.
+        branches: arcs taken, or None when they were not measured.
+        first, last: of the UTC days on which requests ran this, the start of the endpoint's first
+            request and of its last; None in evidence that does not tell.
+        release: None unless releases were asked apart.
+        failed: None unless failures were asked apart.
     """
 
     endpoint: str
@@ -57,6 +60,11 @@ class Run:
     lines: frozenset[int]
     requests: int
     weight: float
+    branches: frozenset[Arc] | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+    release: str | None = None
+    failed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,7 @@ class Evidence:
         runs: what ran, one an (endpoint, version, set of lines).
         newest: path -> digest of the version that ran last.
         source: a version's source, or None.
+        outcomes: how the recorded requests ended and why they were recorded.
     """
 
     footing: Footing
@@ -156,6 +165,7 @@ class Evidence:
     runs: Sequence[Run]
     newest: Mapping[str, str]
     source: Callable[[str, str], Source | None] = field(repr=False)
+    outcomes: Sequence[Outcome] = ()
 
     @cached_property
     def endpoints(self) -> tuple[str, ...]:
@@ -172,6 +182,56 @@ class Evidence:
             path: sorted(digests, key=lambda digest: (digest != self.newest[path], -digests[digest], digest))
             for path, digests in sorted(found.items())
         }
+
+    @cached_property
+    def _placements(self) -> dict[Version, Mapping[int, int] | None]:
+        return {}
+
+    def placement(self, path: str, digest: str) -> Mapping[int, int] | None:
+        """Where the body lines of one version of a file stand in its newest version.
+
+        Returns:
+            any recorded line of a function body whose function has not changed since
+            -> the first line of its statement in the newest version; None when one of
+            the two texts is not at hand or cannot be parsed.
+        """
+        key = (path, digest)
+        if key not in self._placements:
+            old, new = self.source(path, digest), self.source(path, self.newest.get(path, digest))
+            if old is None or new is None or old.problem or new.problem:
+                self._placements[key] = None
+            else:
+                moved = carried(old, new)
+                inner = {line: moved[first] for line, first in old.first.items() if first in moved}
+                self._placements[key] = {**inner, **moved}
+        return self._placements[key]
+
+    def placed(self, run: Run) -> frozenset[int]:
+        """The body lines that a run executed, in the file's newest version; what has no place is left out."""
+        place = self.placement(run.path, run.digest)
+        return frozenset() if place is None else frozenset(place[line] for line in run.lines if line in place)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """The recorded requests of one endpoint, one by one, and what each ran.
+
+    A request runs one block at most of a version of a file: how many requests of a group ran a line
+    is the sum over the blocks that hold it.
+
+    Attributes:
+        endpoint: ``GET /orders/{id}``.
+        evidence: of the same selection.
+        samples: the requests, in no order.
+        paths: spectrum id -> numbers of the blocks of that execution path.
+        blocks: by number.
+    """
+
+    endpoint: str
+    evidence: Evidence
+    samples: Sequence[Sample] = field(repr=False)
+    paths: Mapping[int, frozenset[int]] = field(repr=False)
+    blocks: Mapping[int, StoredBlock] = field(repr=False)
 
 
 def _from_tree(root: str, path: str, digest: str) -> bytes | None:

@@ -1,8 +1,8 @@
 """From a store to the evidence that every analysis stands on.
 
 Laws: one pass over the store, read-only; counts come from its aggregates, and
-rows of requests are read only when a selection or two versions of one day
-cannot be told apart without them.
+rows of requests are read only for the requests of one endpoint, or where two
+versions of one day cannot be told apart without them.
 """
 
 from __future__ import annotations
@@ -11,42 +11,73 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
-from datetime import timedelta
-from functools import cached_property
-from typing import Any
+from dataclasses import replace
 
 from requestcov._coverage import read_settings
-from requestcov.analysis.evidence import Counts, Evidence, Footing, Run, Selection, Sources, Version
+from requestcov.analysis.evidence import Counts, Evidence, Footing, Run, Selection, Sources, Traffic, Version
 from requestcov.errors import RequestcovError, StoreError
+from requestcov.record import Ledger
 from requestcov.storage import open_store
-from requestcov.storage.results import FileVersion, Request
+from requestcov.storage.results import FileVersion, Outcome
 from requestcov.storage.sqlite import Store
 
 MOST_ASKED = 10_000
 """Requests looked at, at most, to find which of a day's versions of a file is the newest."""
 
 
-def gather(place: str, selection: Selection, root: str | None) -> Evidence:
+def gather(
+    place: str, selection: Selection, root: str | None, *, by_release: bool = False, by_failed: bool = False
+) -> Evidence:
     """Ask a store for everything about a selection.
 
     Args:
         place: the store's path or URL.
         selection: which requests.
         root: working tree for source texts that the store lacks; None: none.
+        by_release, by_failed: whether runs tell these apart.
 
     Raises:
         StoreError: the store cannot be opened or read.
         ConfigError: coverage.py's configuration, which excludes lines, cannot be parsed.
     """
-    exclude_lines = read_settings().exclude_lines
+    source = _sources(place, root)
+    with _intact(place), open_store(place) as store:
+        return _gather(store, place, selection, source, by_release, by_failed)
 
+
+def gather_traffic(place: str, selection: Selection, root: str | None) -> Traffic:
+    """Ask a store for the single requests of one endpoint.
+
+    Args:
+        place, root: as for :func:`gather`.
+        selection: which requests; names an endpoint.
+
+    Raises:
+        ValueError: the selection names no endpoint.
+        StoreError, ConfigError: as for :func:`gather`.
+    """
+    if selection.endpoint is None:
+        raise ValueError("the selection names no endpoint")
+    source = _sources(place, root)
+    with _intact(place), open_store(place) as store:
+        samples = tuple(store.samples(selection))
+        paths = store.spectra({sample.spectrum for sample in samples})
+        return Traffic(
+            endpoint=selection.endpoint,
+            evidence=_gather(store, place, selection, source, False, True),
+            samples=samples,
+            paths=paths,
+            blocks=store.blocks(frozenset().union(*paths.values())),
+        )
+
+
+def _sources(place: str, root: str | None) -> Sources:
     def stored(path: str, digest: str) -> str | None:
         # Opened for each text: evidence that holds nothing open needs no closing.
         with _intact(place), open_store(place) as store:
             return store.source(path, digest)
 
-    with _intact(place), open_store(place) as store:
-        return _gather(store, place, selection, Sources(stored, root, exclude_lines))
+    return Sources(stored, root, read_settings().exclude_lines)
 
 
 @contextmanager
@@ -63,141 +94,122 @@ def _intact(place: str) -> Iterator[None]:
         ) from error
 
 
-def _gather(store: Store, place: str, selection: Selection, source: Sources) -> Evidence:
-    asked = _Asked(store, selection)
+def _gather(
+    store: Store, place: str, selection: Selection, source: Sources, by_release: bool, by_failed: bool
+) -> Evidence:
+    outcomes = store.outcomes(selection)
     ledgers = [
         ledger
         for ledger in store.ledgers()
         if selection.service in (None, ledger.service) and selection.release in (None, ledger.release)
     ]
     seen: Counter[str] = Counter()
-    dropped: Counter[str] = Counter()
     for ledger in ledgers:
         seen.update(ledger.seen)
-        dropped.update(ledger.dropped)
-    counts = asked.counts()
-    known: dict[int, frozenset[int]] = {}  # Endpoints share blocks: decode each once.
+    if selection.endpoint is not None:
+        seen = Counter({selection.endpoint: seen[selection.endpoint]})
+    hits = list(store.hits(selection, by_release=by_release, by_failed=by_failed))
+    blocks = store.blocks({hit.block for hit in hits})
     runs = tuple(
         Run(
-            name,
-            block.path,
+            hit.endpoint,
+            (block := blocks[hit.block]).path,
             block.digest,
-            known.get(block.id) or known.setdefault(block.id, block.lines),
-            block.requests,
-            block.weight,
+            block.lines,
+            hit.requests,
+            hit.weight,
+            block.branches,
+            hit.first,
+            hit.last,
+            hit.release,
+            hit.failed,
         )
-        for name in sorted(counts)
-        for block in store.endpoint_blocks(name, **asked.days)
+        for hit in hits
     )
-    footing = Footing(
+    return Evidence(
+        footing=_footing(store, place, selection, ledgers, outcomes),
+        counts=_counts(outcomes),
+        seen=dict(seen),
+        runs=runs,
+        newest=_newest(store, selection, {(run.path, run.digest) for run in runs}),
+        source=source,
+        outcomes=tuple(outcomes),
+    )
+
+
+def _counts(outcomes: Sequence[Outcome]) -> dict[str, Counts]:
+    found: defaultdict[str, Counts] = defaultdict(lambda: Counts(0, 0.0, 0))
+    for outcome in outcomes:
+        before = found[outcome.endpoint]
+        found[outcome.endpoint] = Counts(
+            before.requests + outcome.requests,
+            before.weight + outcome.weight,
+            before.failed + outcome.requests * outcome.failed,
+        )
+    return dict(sorted(found.items()))
+
+
+def _footing(
+    store: Store, place: str, selection: Selection, ledgers: Sequence[Ledger], outcomes: Sequence[Outcome]
+) -> Footing:
+    dropped: Counter[str] = Counter()
+    for ledger in ledgers:
+        dropped.update(ledger.dropped)
+    partial: Counter[str] = Counter()
+    for outcome in outcomes:
+        if outcome.partial:
+            partial[outcome.partial] += outcome.requests
+    cohorts = store.cohorts(selection)
+    return Footing(
         store=place,
-        seen=seen.total(),
+        seen=sum(sum(ledger.seen.values()) for ledger in ledgers),
         excluded=sum(ledger.excluded for ledger in ledgers),
         sampled=sum(ledger.sampled for ledger in ledgers),
         stored=sum(ledger.stored for ledger in ledgers),
         dropped=dict(dropped),
         pending=sum(ledger.pending for ledger in ledgers),
         workers=len({(ledger.worker, ledger.boot) for ledger in ledgers}),
-        records=sum(count.requests for count in counts.values()),
-        weight=sum(count.weight for count in counts.values()),
-        failed=sum(count.failed for count in counts.values()),
-        **asked.names(),
-    )
-    return Evidence(
-        footing=footing,
-        counts=counts,
-        seen=dict(seen),
-        runs=runs,
-        newest=asked.newest({(run.path, run.digest) for run in runs}),
-        source=source,
+        records=sum(outcome.requests for outcome in outcomes),
+        weight=sum(outcome.weight for outcome in outcomes),
+        failed=sum(outcome.requests for outcome in outcomes if outcome.failed),
+        partial=dict(partial),
+        first=min((cohort.first for cohort in cohorts), default=None),
+        last=max((cohort.last for cohort in cohorts), default=None),
+        releases=tuple(dict.fromkeys(cohort.release for cohort in cohorts if cohort.release)),
+        services=tuple(dict.fromkeys(cohort.service for cohort in cohorts if cohort.service)),
+        engines=tuple(dict.fromkeys(outcome.engine for outcome in outcomes if outcome.engine)),
     )
 
 
-class _Asked:
-    """A store's answers for one selection."""
-
-    def __init__(self, store: Store, selection: Selection) -> None:
-        self.store = store
-        self.days: dict[str, Any] = {
-            "service": selection.service,
-            "release": selection.release,
-            "since": selection.since,
-            "until": selection.until,
-        }
-        self.everything = not any(self.days.values())
-        # Rows of requests are selected by exact times, lines by days: make them mean the same.
-        end = None if selection.until is None else selection.until + timedelta(days=1, microseconds=-1)
-        self.times = {**self.days, "until": end}
-
-    @cached_property
-    def requests(self) -> Sequence[Request]:
-        """Every recorded request of the selection, newest first."""
-        return tuple(self.store.requests(**self.times))
-
-    def counts(self) -> dict[str, Counts]:
-        """Recorded requests by endpoint."""
-        if self.everything:
-            return {
-                stats.endpoint: Counts(stats.requests, stats.weight, stats.failed)
-                for stats in self.store.endpoints()
-                if stats.requests
-            }
-        found: dict[str, list[Request]] = defaultdict(list)
-        for request in self.requests:
-            found[request.endpoint].append(request)
-        return {
-            name: Counts(len(rows), sum(row.weight for row in rows), sum(row.failed for row in rows))
-            for name, rows in sorted(found.items())
-        }
-
-    def names(self) -> dict[str, Any]:
-        """The fields of Footing that name things and times."""
-        if self.everything:
-            summary = self.store.summary()
-            return {
-                "first": summary.first,
-                "last": summary.last,
-                "releases": summary.releases,
-                "services": summary.services,
-                "engines": summary.engines,
-                "partial": summary.partial,
-            }
-        rows = sorted(self.requests, key=lambda row: row.time)
-        return {
-            "first": rows[0].time if rows else None,
-            "last": rows[-1].time if rows else None,
-            "releases": tuple(dict.fromkeys(row.release for row in rows if row.release)),
-            "services": tuple(dict.fromkeys(row.service for row in rows if row.service)),
-            "engines": tuple(dict.fromkeys(row.engine for row in rows if row.engine)),
-            "partial": dict(Counter(row.partial for row in rows if row.partial)),
-        }
-
-    def newest(self, versions: Set[Version]) -> dict[str, str]:
-        """Path -> digest of the version that ran last, a known one if there is any."""
-        rivals: dict[str, list[FileVersion]] = defaultdict(list)
-        for version in self.store.files():
-            if (version.path, version.digest) in versions:
-                rivals[version.path].append(version)
-        found: dict[str, str] = {}
-        open_: dict[str, set[str]] = {}
-        for path, several in rivals.items():
-            known = [version for version in several if version.digest] or several
-            day = max(version.last.date() for version in known)
-            last = [version for version in known if version.last.date() == day]
-            found[path] = last[-1].digest
-            if len(last) > 1:
-                open_[path] = {version.digest for version in last}
-        # A version's times are those of its day: within one, only the requests themselves tell.
-        told: set[int] = set()
-        latest = self.store.requests(**{**self.times, "limit": MOST_ASKED}) if open_ else ()
-        for request in latest:
-            if request.spectrum in told:
-                continue
-            told.add(request.spectrum)
-            for block in self.store.spectrum(request.spectrum):
-                if block.digest in open_.get(block.path, ()):
-                    found[block.path] = block.digest
-                    del open_[block.path]
-            if not open_:
-                break
+def _newest(store: Store, selection: Selection, versions: Set[Version]) -> dict[str, str]:
+    """Path -> digest of the version that ran last, a known one if there is any."""
+    rivals: dict[str, list[FileVersion]] = defaultdict(list)
+    for version in store.files(selection):
+        if (version.path, version.digest) in versions:
+            rivals[version.path].append(version)
+    found: dict[str, str] = {}
+    open_: dict[str, set[str]] = {}
+    earliest = None
+    for path, several in rivals.items():
+        known = [version for version in several if version.digest] or several
+        day = max(version.last.date() for version in known)
+        last = [version for version in known if version.last.date() == day]
+        found[path] = last[-1].digest
+        if len(last) > 1:
+            open_[path] = {version.digest for version in last}
+            earliest = min(earliest or last[0].last, *(version.last for version in last))
+    if earliest is None:
         return found
+    # A version's times are those of its day: within one, only the requests themselves tell.
+    told: set[int] = set()
+    for request in store.requests(replace(selection, since=earliest), limit=MOST_ASKED):
+        if request.spectrum in told:
+            continue
+        told.add(request.spectrum)
+        for block in store.spectrum(request.spectrum):
+            if block.digest in open_.get(block.path, ()):
+                found[block.path] = block.digest
+                del open_[block.path]
+        if not open_:
+            break
+    return found

@@ -1,1 +1,1 @@
-"""Results to streams: one module a format."""
+"""Results to streams: a module, or a folder of one module a question, a format."""

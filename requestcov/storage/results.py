@@ -1,4 +1,4 @@
-"""What a store answers with: frozen rows, the same for every kind of store."""
+"""What a store is asked and what it answers with: frozen rows, the same for every kind of store."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
 
-from requestcov.record import Arc
+from requestcov.record import Arc, parse_arcs
 
 _BITS = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
@@ -18,79 +19,124 @@ def lines_of(numbits: bytes) -> frozenset[int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What a store holds.
+class Selection:
+    """Which requests are asked about; None: all.
 
     Attributes:
-        first, last: start of the earliest and the latest request, UTC; None in an empty store.
-        requests: recorded.
-        weight: how many requests those stand for.
-        services: names.
-        releases: in the order they were first recorded.
-        engines: names.
-        partial: recorded requests whose recording was cut, by reason.
+        service, release, endpoint: exact names.
+        since, until: the period as UTC days, both included.
     """
 
-    first: datetime | None
-    last: datetime | None
-    requests: int
-    weight: float
-    services: tuple[str, ...]
-    releases: tuple[str, ...]
-    engines: tuple[str, ...]
-    partial: Mapping[str, int]
+    service: str | None = None
+    release: str | None = None
+    endpoint: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+EVERYTHING = Selection()
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndpointStats:
-    """One endpoint.
+class Outcome:
+    """Requests of one endpoint, release, service and UTC day that ended alike.
 
     Attributes:
         endpoint: method and route.
+        day: midnight, UTC.
+        failed: whether they count as failed.
+        status, error, sampled_by, partial, engine: as in a record.
         requests, weight: recorded, and what they stand for.
-        failed, failed_weight: those of them that failed.
-        seen: requests that reached the app, from the ledgers.
-        first, last: start of the earliest and latest recorded request; None when none was.
-        median_ms, p95_ms: of the recorded requests' durations (nearest rank); None when none was.
+        squares: sum of the squares of their weights, for an effective sample size.
     """
 
+    service: str
+    release: str
     endpoint: str
-    requests: int = 0
-    weight: float = 0.0
-    failed: int = 0
-    failed_weight: float = 0.0
-    seen: int = 0
-    first: datetime | None = None
-    last: datetime | None = None
-    median_ms: float | None = None
-    p95_ms: float | None = None
+    day: datetime
+    failed: bool
+    status: int | None
+    error: str | None
+    sampled_by: str
+    partial: str | None
+    engine: str
+    requests: int
+    weight: float
+    squares: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlockHits:
-    """A block, and how many of the requests asked for ran it.
+class Cohort:
+    """The recorded requests of one endpoint, release, service and UTC day that failed, or did not.
 
     Attributes:
-        id: of the block.
-        path, digest: the file's version.
+        day: midnight, UTC.
         requests, weight: recorded, and what they stand for.
-        numbits: the lines as coverage.py's numbits; ``int.from_bytes(numbits, "little")``
-            makes unions and intersections cheap.
-        branches: arcs, or None when they were not measured.
+        first, last: start of the earliest and the latest, UTC.
     """
 
+    service: str
+    release: str
+    endpoint: str
+    failed: bool
+    day: datetime
+    requests: int
+    weight: float
+    first: datetime
+    last: datetime
+
+
+class Hit(NamedTuple):
+    """How many requests of an endpoint ran exactly these lines of a file.
+
+    Attributes:
+        release: None unless releases were asked apart.
+        failed: None unless failures were asked apart.
+        block: number of a StoredBlock.
+        requests, weight: recorded, and what they stand for.
+        first, last: of the UTC days on which they ran it, the start of the first request and of the
+            last one that the endpoint had.
+    """
+
+    endpoint: str
+    release: str | None
+    failed: bool | None
+    block: int
+    requests: int
+    weight: float
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredBlock:
+    """The lines, and branches, that some request ran in one version of one file.
+
+    Attributes:
+        number: in its store.
+        id: digest of the content, the same in every store.
+        path, digest: the file's version.
+        numbits: the lines as coverage.py's numbits; ``int.from_bytes(numbits, "little")``
+            makes unions and intersections cheap.
+        arcs: branches as text, or None when they were not measured.
+    """
+
+    number: int
     id: int
     path: str
     digest: str
-    requests: int
-    weight: float
     numbits: bytes
-    branches: frozenset[Arc] | None
+    arcs: str | None
 
     @cached_property
     def lines(self) -> frozenset[int]:
         """Line numbers, from 1."""
         return lines_of(self.numbits)
+
+    @cached_property
+    def branches(self) -> frozenset[Arc] | None:
+        """Arcs taken, or None when they were not measured."""
+        return None if self.arcs is None else parse_arcs(self.arcs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +149,35 @@ class FileVersion:
     last: datetime
 
 
+class Sample(NamedTuple):
+    """A recorded request, in the few words that an analysis of many needs.
+
+    Attributes:
+        spectrum: id of its execution path.
+        background: id of the part of it that ran after the response, or None.
+        labels: what the app said of it.
+        duration_ms: until the response was complete.
+        weight: how many requests it stands for.
+    """
+
+    time: datetime
+    release: str
+    failed: bool
+    status: int | None
+    error: str | None
+    labels: Mapping[str, str]
+    duration_ms: float
+    weight: float
+    spectrum: int
+    background: int | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """A recorded request: a RequestRecord with the ids of its blocks' sets in place of the blocks.
 
     Attributes:
-        spectrum: id of all that ran; ``Store.spectrum`` gives the blocks.
+        spectrum: id of all that ran; ``Store.spectra`` gives the blocks.
         background: id of what ran only after the response, or None.
     """
 

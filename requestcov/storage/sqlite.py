@@ -1,97 +1,44 @@
-"""Reads of the SQLite database: what reports ask.
+"""Reads of the SQLite database: what analyses ask.
 
-Laws: opened read-only; every count of lines comes from the cohorts' counts
-(service, release, endpoint, failed, UTC day), never from the rows of
-requests; a period given as ``since`` and ``until`` therefore means whole UTC
-days, both included, except where rows of requests are listed.
+Laws: opened read-only; counts come from the cohorts' aggregates (service,
+release, endpoint, failed, UTC day), and rows of requests are read only where
+a question is about single requests; a period therefore means whole UTC days,
+both included.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-import stat
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from types import TracebackType
 from typing import Any
-from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from requestcov.errors import StoreError
-from requestcov.record import Block, Ledger, RequestRecord, parse_arcs
+from requestcov.record import Block, Ledger, RequestRecord
 from requestcov.storage import sqlite_schema as schema
-from requestcov.storage.results import BlockHits, EndpointStats, FileVersion, Request, Summary, lines_of
+from requestcov.storage.results import (
+    EVERYTHING,
+    Cohort,
+    FileVersion,
+    Hit,
+    Outcome,
+    Request,
+    Sample,
+    Selection,
+    StoredBlock,
+)
+from requestcov.storage.sqlite_database import Database
 
 
-class Store:
-    """One database, open for reading; a context manager.
-
-    Not to be carried across a fork, nor kept open in a process that forks and
-    then writes to the same database.
-
-    Args:
-        place: a path, or ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
-
-    Raises:
-        StoreError: it is missing, empty, corrupt, newer, or not a store; says what to do.
-    """
-
-    def __init__(self, place: str | os.PathLike[str]) -> None:
-        place = os.fspath(place)
-        if place.startswith("sqlite:///"):
-            raw = place.removeprefix("sqlite:///").partition("?")[0]
-            place = os.fsdecode(unquote_to_bytes(raw.encode("utf-8", "surrogateescape")))
-        elif "://" in place:
-            raise StoreError(f"{place!a} cannot be read: give the path of a SQLite store.")
-        self.path = place
-        self._connection = self._open()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-    def summary(self) -> Summary:
-        """What the store holds, in a few numbers."""
-        first, last, requests, weight = self._row(
-            "SELECT min(first), max(last), coalesce(sum(requests), 0), coalesce(sum(weight), 0)"
-            " FROM cohort WHERE requests"
-        )
-        partial = self._rows(
-            "SELECT t.value, count(*) FROM request JOIN text t ON t.n = partial"
-            " WHERE partial IS NOT NULL GROUP BY partial"
-        )
-        return Summary(
-            first=None if first is None else schema.unpack_time(first),
-            last=None if last is None else schema.unpack_time(last),
-            requests=requests,
-            weight=weight,
-            services=self._texts("SELECT DISTINCT service FROM cohort WHERE requests"),
-            releases=self._texts(
-                "SELECT release FROM cohort WHERE requests GROUP BY release ORDER BY min(first)"
-            ),
-            engines=self._texts("SELECT DISTINCT engine FROM origin"),
-            partial={schema.unpack_text(reason): count for reason, count in partial},
-        )
+class Store(Database):
+    """One database, open for reading; a context manager. See Database."""
 
     def ledgers(self) -> list[Ledger]:
         """What every process counted, in the order they started."""
         seen: defaultdict[int, dict[str, int]] = defaultdict(dict)
-        for number, name, count in self._rows(
-            "SELECT s.ledger, t.value, s.requests FROM seen s JOIN text t ON t.n = s.endpoint"
-        ):
-            seen[number][schema.unpack_text(name)] = count
+        for number, name, count in self.rows("SELECT ledger, endpoint, requests FROM seen"):
+            seen[number][self.name(name)] = count
         return [
             Ledger(
                 boot=schema.unpack_text(boot),
@@ -107,111 +54,138 @@ class Store:
                 dropped=json.loads(dropped),
                 pending=pending,
             )
-            for number, boot, worker, service, release, started, updated, *counts, dropped in self._rows(
+            for number, boot, worker, service, release, started, updated, *counts, dropped in self.rows(
                 "SELECT n, boot, worker, service, release, started, updated,"
                 " excluded, sampled, stored, pending, dropped FROM ledger ORDER BY started, n"
             )
             for excluded, sampled, stored, pending in [counts]
         ]
 
-    def endpoints(self) -> list[EndpointStats]:
-        """Every endpoint that was recorded or seen, by name.
-
-        Durations are those of the recorded requests, not weighted.
-        """
-        seen: dict[str, int] = defaultdict(int)
-        for ledger in self.ledgers():
-            for name, count in ledger.seen.items():
-                seen[name] += count
-        durations: defaultdict[int, list[int]] = defaultdict(list)
-        for number, duration in self._rows(
-            "SELECT c.endpoint, r.duration FROM request r JOIN cohort c ON c.n = r.cohort ORDER BY r.duration"
-        ):
-            durations[number].append(duration)
-        found = {}
-        for number, value, requests, weight, failed, failed_weight, first, last in self._rows(
-            "SELECT endpoint, t.value, sum(requests), sum(weight), sum(requests * failed),"
-            " sum(weight * failed), min(first), max(last)"
-            " FROM cohort JOIN text t ON t.n = endpoint WHERE requests GROUP BY endpoint"
-        ):
-            name = schema.unpack_text(value)
-            found[name] = EndpointStats(
-                endpoint=name,
+    def cohorts(self, selection: Selection = EVERYTHING) -> list[Cohort]:
+        """Recorded requests by endpoint, service, release, day and whether they failed, oldest first."""
+        where, values = _where(selection)
+        return [
+            Cohort(
+                service=self.name(service),
+                release=self.name(release),
+                endpoint=self.name(endpoint),
+                failed=bool(failed),
+                day=schema.unpack_time(day * schema.DAY),
                 requests=requests,
                 weight=weight,
-                failed=failed,
-                failed_weight=failed_weight,
-                seen=seen.get(name, 0),
                 first=schema.unpack_time(first),
                 last=schema.unpack_time(last),
-                median_ms=_percentile(durations[number], 50),
-                p95_ms=_percentile(durations[number], 95),
             )
-        for name, count in seen.items():
-            found.setdefault(name, EndpointStats(endpoint=name, seen=count))
-        return [found[name] for name in sorted(found)]
+            for service, release, endpoint, failed, day, requests, weight, first, last in self.rows(
+                "SELECT service, release, endpoint, failed, day, requests, weight, first, last"
+                f" FROM cohort WHERE requests AND {where} ORDER BY first",
+                values,
+            )
+        ]
 
-    def endpoint_blocks(
-        self,
-        endpoint: str | None = None,
-        *,
-        service: str | None = None,
-        release: str | None = None,
-        failed: bool | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        path: str | None = None,
-    ) -> Iterator[BlockHits]:
-        """How many requests ran which block; None: any.
-
-        Args:
-            endpoint: method and route, ``GET /orders/{id}``.
-            since, until: UTC days, both included.
-            path: of the file.
-        """
-        where, values = _where(endpoint, service, release, failed)
-        if since is not None:
-            where += " AND day >= ?"
-            values.append(schema.pack_time(since) // schema.DAY)
-        if until is not None:
-            where += " AND day <= ?"
-            values.append(schema.pack_time(until) // schema.DAY)
-        narrow = ""
-        if path is not None:
-            narrow = "WHERE f.path = ?"
-            values.append(schema.pack_text(path))
-        for block, path_, digest, requests, weight, numbits, branches in self._rows(
-            "SELECT b.id, f.path, f.digest, h.requests, h.weight, b.lines, b.branches FROM ("
-            " SELECT block, sum(hit.requests) AS requests, sum(hit.weight) AS weight"
-            f" FROM hit JOIN cohort ON cohort.n = hit.cohort WHERE {where} GROUP BY block"
-            ") h JOIN block b ON b.n = h.block JOIN file f ON f.n = b.file"
-            f" {narrow} ORDER BY f.path, f.digest, b.id",
-            values,
-        ):
-            yield BlockHits(
-                id=block,
-                path=schema.unpack_text(path_),
-                digest=digest,
+    def outcomes(self, selection: Selection = EVERYTHING) -> list[Outcome]:
+        """How recorded requests ended and why they were recorded, by cohort."""
+        where, values = _where(selection)
+        return [
+            Outcome(
+                service=self.name(service),
+                release=self.name(release),
+                endpoint=self.name(endpoint),
+                day=schema.unpack_time(day * schema.DAY),
+                failed=bool(failed),
+                status=status or None,
+                error=self.text(error),
+                sampled_by=self.name(sampled_by),
+                partial=self.text(partial),
+                engine=self.name(engine),
                 requests=requests,
                 weight=weight,
-                numbits=numbits,
-                branches=None if branches is None else parse_arcs(branches),
+                squares=squares,
+            )
+            for (
+                service, release, endpoint, day, failed,
+                status, error, sampled_by, partial, engine, requests, weight, squares,
+            ) in self.rows(
+                "SELECT c.service, c.release, c.endpoint, c.day, c.failed, o.status, o.error, o.sampled_by,"
+                " o.partial, o.engine, o.requests, o.weight, o.squares"
+                f" FROM cohort c JOIN outcome o ON o.cohort = c.n WHERE {where} ORDER BY c.first",
+                values,
+            )
+        ]  # fmt: skip
+
+    def durations(self, selection: Selection = EVERYTHING) -> dict[str, dict[float, tuple[int, float]]]:
+        """Endpoint -> ms, ascending -> (requests, weight); a duration is within 2 % of its key."""
+        where, values = _where(selection)
+        found: defaultdict[str, dict[float, tuple[int, float]]] = defaultdict(dict)
+        for endpoint, bucket, requests, weight in self.rows(
+            "SELECT c.endpoint, d.bucket, sum(d.requests), sum(d.weight) FROM cohort c"
+            f" JOIN duration d ON d.cohort = c.n WHERE {where} GROUP BY 1, 2 ORDER BY 1, 2",
+            values,
+        ):
+            found[self.name(endpoint)][schema.unpack_duration(bucket) / 1000] = requests, weight
+        return dict(found)
+
+    def hits(
+        self,
+        selection: Selection = EVERYTHING,
+        *,
+        path: str | None = None,
+        by_release: bool = False,
+        by_failed: bool = False,
+    ) -> Iterator[Hit]:
+        """How many requests of each endpoint ran which block.
+
+        Args:
+            selection: which requests.
+            path: only blocks of this file.
+            by_release, by_failed: whether to count these apart.
+        """
+        where, values = _where(selection)
+        if path is not None:
+            where += " AND h.block IN (SELECT b.n FROM file f JOIN block b ON b.file = f.n WHERE f.path = ?)"
+            values.append(schema.pack_text(path))
+        release = "c.release" if by_release else "0"
+        failed = "c.failed" if by_failed else "0"
+        for endpoint, release_, failed_, block, requests, weight, first, last in self.rows(
+            f"SELECT c.endpoint, {release}, {failed}, h.block, sum(h.requests), sum(h.weight),"
+            " min(c.first), max(c.last) FROM cohort c JOIN hit h ON h.cohort = c.n"
+            f" WHERE {where} GROUP BY 1, 2, 3, 4",
+            values,
+        ):
+            yield Hit(
+                self.name(endpoint),
+                self.name(release_) if by_release else None,
+                bool(failed_) if by_failed else None,
+                block,
+                requests,
+                weight,
+                schema.unpack_time(first),
+                schema.unpack_time(last),
             )
 
-    def line_hits(
-        self, endpoint: str | None = None, path: str | None = None, **filters: Any
-    ) -> dict[tuple[str, str], dict[int, tuple[int, float]]]:
-        """(path, digest) -> line -> (requests, weight); takes endpoint_blocks's filters."""
-        found: defaultdict[tuple[str, str], dict[int, tuple[int, float]]] = defaultdict(dict)
-        for block in self.endpoint_blocks(endpoint, path=path, **filters):
-            lines = found[block.path, block.digest]
-            for line in block.lines:
-                requests, weight = lines.get(line, (0, 0.0))
-                lines[line] = requests + block.requests, weight + block.weight
-        return {version: dict(sorted(lines.items())) for version, lines in found.items()}
+    def blocks(self, numbers: Iterable[int] | None = None) -> dict[int, StoredBlock]:
+        """Blocks by number; None: all."""
+        where, values = _among("b.n", numbers)
+        return {
+            number: StoredBlock(
+                number=number,
+                id=id,
+                path=schema.unpack_text(path),
+                digest=digest,
+                numbits=numbits,
+                arcs=arcs,
+            )
+            for number, id, path, digest, numbits, arcs in self.rows(
+                "SELECT b.n, b.id, f.path, f.digest, b.lines, b.branches"
+                f" FROM block b JOIN file f ON f.n = b.file WHERE {where}",
+                values,
+            )
+        }
 
-    def files(self) -> list[FileVersion]:
-        """Every version of every file that ran, with the time of the first and last request that ran it."""
+    def files(self, selection: Selection = EVERYTHING) -> list[FileVersion]:
+        """Every version of every file that ran, with the time of the first and last request of the
+        endpoints and days that ran it; by path, the version first met first."""
+        where, values = _where(selection)
         return [
             FileVersion(
                 path=schema.unpack_text(path),
@@ -219,94 +193,102 @@ class Store:
                 first=schema.unpack_time(first),
                 last=schema.unpack_time(last),
             )
-            for path, digest, first, last in self._rows(
-                "SELECT f.path, f.digest, min(c.first), max(c.last) FROM hit h"
-                " JOIN cohort c ON c.n = h.cohort JOIN block b ON b.n = h.block"
-                " JOIN file f ON f.n = b.file GROUP BY f.n ORDER BY f.path, min(c.first)"
+            for path, digest, first, last in self.rows(
+                "SELECT f.path, f.digest, min(c.first), max(c.last) FROM cohort c"
+                " JOIN hit h ON c.n = h.cohort JOIN block b ON b.n = h.block"
+                f" JOIN file f ON f.n = b.file WHERE {where} GROUP BY f.n ORDER BY f.path, min(c.first), f.n",
+                values,
             )
         ]
 
     def source(self, path: str, digest: str) -> str | None:
         """The text of one version of a file; None when it was not sent."""
-        row = self._row(
-            "SELECT (SELECT text FROM source WHERE file = f.n) FROM file f WHERE path = ? AND digest = ?"
-            " UNION ALL SELECT NULL",
+        row = self.row(
+            "SELECT s.text FROM file f JOIN source s ON s.file = f.n WHERE f.path = ? AND f.digest = ?",
             (schema.pack_text(path), digest),
         )
-        return None if row[0] is None else zlib.decompress(row[0]).decode("utf-8", "replace")
+        return None if row is None else zlib.decompress(row[0]).decode("utf-8", "replace")
+
+    def samples(self, selection: Selection = EVERYTHING) -> Iterator[Sample]:
+        """Recorded requests one by one, in no order; meant for a selection of one endpoint."""
+        where, values = _where(selection)
+        labels: dict[int, Mapping[str, str]] = {0: {}}
+        for time, release, failed, status, error, told, duration, weight, spectrum, background in self.rows(
+            "SELECT r.time, c.release, c.failed, r.status, r.error, ifnull(r.labels, 0), r.duration,"
+            " r.weight, r.spectrum, r.background"
+            f" FROM cohort c JOIN request r ON r.cohort = c.n WHERE {where}",
+            values,
+        ):
+            if told not in labels:
+                labels[told] = json.loads(self.name(told))
+            yield Sample(
+                schema.unpack_time(time),
+                self.name(release),
+                bool(failed),
+                status,
+                self.text(error),
+                labels[told],
+                duration / 1000,
+                weight,
+                spectrum,
+                background,
+            )
 
     def requests(
-        self,
-        endpoint: str | None = None,
-        *,
-        service: str | None = None,
-        release: str | None = None,
-        failed: bool | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        id: str | None = None,
-        limit: int | None = None,
+        self, selection: Selection = EVERYTHING, *, id: str | None = None, limit: int | None = None
     ) -> Iterator[Request]:
-        """Recorded requests, the newest id first; None: any.
+        """Recorded requests, the newest id first.
 
         Args:
-            since, until: exact times, both included.
+            selection: which.
             id: only this one.
             limit: at most so many.
         """
-        where, values = _where(endpoint, service, release, failed)
-        for clause, value in (
-            ("r.time >= ?", None if since is None else schema.pack_time(since)),
-            ("r.time <= ?", None if until is None else schema.pack_time(until)),
-            ("r.id = ?", None if id is None else schema.pack_id(id)),
-        ):
-            if value is not None:
-                where += f" AND {clause}"
-                values.append(value)
+        where, values = _where(selection)
+        if id is not None:
+            where += " AND r.id = ?"
+            values.append(schema.pack_id(id))
         values.append(-1 if limit is None else limit)
-        # CROSS JOIN fixes the order of the loops: newest first without sorting.
         for (
-            number, time, status, duration, weight, seq, trace, spectrum, background, is_failed, *texts
-        ) in self._rows(
+            number, time, status, duration, weight, seq, trace, spectrum, background, failed,
+            endpoint, service, release, worker, engine, sampled_by, error, partial, labels,
+        ) in self.rows(
             "SELECT r.id, r.time, r.status, r.duration, r.weight, r.seq, r.trace_id, r.spectrum,"
             " r.background, c.failed, c.endpoint, c.service, c.release, o.worker, o.engine, r.sampled_by,"
-            " r.error, r.partial, r.labels FROM request r"
-            " CROSS JOIN cohort c ON c.n = r.cohort CROSS JOIN origin o ON o.n = r.origin"
+            " r.error, r.partial, r.labels FROM cohort c"
+            " JOIN request r ON r.cohort = c.n JOIN origin o ON o.n = r.origin"
             f" WHERE {where} ORDER BY r.id DESC LIMIT ?",
             values,
         ):  # fmt: skip
-            name, service_, release_, worker, engine, sampled_by, error, partial, labels = map(
-                self._text, texts
-            )
             yield Request(
                 id=schema.unpack_id(number),
                 time=schema.unpack_time(time),
-                service=service_ or "",
-                release=release_ or "",
-                worker=worker or "",
+                service=self.name(service),
+                release=self.name(release),
+                worker=self.name(worker),
                 seq=seq,
-                endpoint=name or "",
+                endpoint=self.name(endpoint),
                 status=status,
                 duration_ms=duration / 1000,
-                error=error,
-                failed=bool(is_failed),
-                sampled_by=sampled_by or "",
+                error=self.text(error),
+                failed=bool(failed),
+                sampled_by=self.name(sampled_by),
                 weight=weight,
-                partial=partial,
-                engine=engine or "",
-                labels=json.loads(labels) if labels else {},
+                partial=self.text(partial),
+                engine=self.name(engine),
+                labels=json.loads(self.name(labels)) if labels else {},
                 trace_id=schema.unpack_trace(trace),
                 spectrum=spectrum,
                 background=background,
             )
 
-    def records(self, **filters: Any) -> Iterator[RequestRecord]:
-        """Whole records, the newest first; takes the filters of requests."""
-        known: dict[int, tuple[Block, ...]] = {}
-        for row in self.requests(**filters):
+    def records(self, selection: Selection = EVERYTHING, **narrow: Any) -> Iterator[RequestRecord]:
+        """Whole records, the newest first; takes what :meth:`requests` takes."""
+        paths: dict[int, tuple[Block, ...]] = {}
+        for row in self.requests(selection, **narrow):
             for spectrum in (row.spectrum, row.background):
-                if spectrum is not None and spectrum not in known:
-                    known[spectrum] = self.spectrum(spectrum)
+                if spectrum is not None and spectrum not in paths:
+                    paths[spectrum] = self.spectrum(spectrum)
             method, _, route = row.endpoint.partition(" ")
             yield RequestRecord(
                 id=row.id,
@@ -326,8 +308,8 @@ class Store:
                 engine=row.engine,
                 labels=row.labels,
                 trace_id=row.trace_id,
-                blocks=known[row.spectrum],
-                background=() if row.background is None else known[row.background],
+                blocks=paths[row.spectrum],
+                background=() if row.background is None else paths[row.background],
             )
 
     def spectrum(self, spectrum: int) -> tuple[Block, ...]:
@@ -336,133 +318,62 @@ class Store:
         Raises:
             KeyError: the store has no such spectrum.
         """
-        blocks = [
-            Block(
-                schema.unpack_text(path),
-                digest,
-                lines_of(numbits),
-                None if branches is None else parse_arcs(branches),
-            )
-            for number in self._numbers(spectrum)
-            for path, digest, numbits, branches in self._rows(
-                "SELECT f.path, f.digest, b.lines, b.branches FROM block b JOIN file f ON f.n = b.file"
-                " WHERE b.n = ?",
-                (number,),
-            )
-        ]
+        found = self.blocks(self.spectra([spectrum])[spectrum]).values()
+        blocks = [Block(block.path, block.digest, block.lines, block.branches) for block in found]
         return tuple(sorted(blocks, key=lambda block: block.path))
 
-    def _numbers(self, spectrum: int) -> frozenset[int]:
-        rows = list(self._rows("SELECT base, blocks FROM spectrum WHERE id = ?", (spectrum,)))
-        if not rows:
-            raise KeyError(spectrum)
-        base, packed = rows[0]
-        return schema.unpack_blocks(packed, frozenset() if base is None else self._numbers(base))
+    def spectra(self, spectra: Iterable[int]) -> dict[int, frozenset[int]]:
+        """Execution paths by id, each as the numbers of its blocks.
 
-    def _texts(self, numbers: str) -> tuple[str, ...]:
-        return tuple(filter(None, (self._text(number) for (number,) in self._rows(numbers))))
+        Raises:
+            KeyError: the store lacks one of them.
+        """
+        wanted = set(spectra)
+        rows = self._packed(wanted)
+        bases = {base for base, _ in rows.values() if base is not None}
+        rows |= self._packed(bases - rows.keys())
+        whole = {
+            spectrum: schema.unpack_blocks(packed)
+            for spectrum, (base, packed) in rows.items()
+            if base is None
+        }
+        found = {}
+        for spectrum in wanted:
+            base, packed = rows[spectrum]
+            found[spectrum] = whole[spectrum] if base is None else schema.unpack_blocks(packed, whole[base])
+        return found
 
-    def _text(self, number: int | None) -> str | None:
-        if number is None:
-            return None
-        text = self._known_texts.get(number)
-        if text is None:
-            text = schema.unpack_text(self._row("SELECT value FROM text WHERE n = ?", (number,))[0])
-            if len(self._known_texts) < 100_000:
-                self._known_texts[number] = text
-        return text
-
-    def _row(self, sql: str, values: Iterable[Any] = ()) -> Any:
-        return next(iter(self._rows(sql, values)))
-
-    def _rows(self, sql: str, values: Iterable[Any] = ()) -> Iterator[Any]:
-        try:
-            cursor = self._connection.execute(sql, tuple(values))
-            try:
-                # Left half-way, as after an error, this may outlive the connection, on which
-                # "yield from" would close the cursor in vain, and loudly.
-                for row in cursor:  # noqa: UP028
-                    yield row
-            finally:
-                with suppress(sqlite3.ProgrammingError):
-                    cursor.close()
-        except sqlite3.DatabaseError as error:
-            raise self._explain(error) from error
-
-    def _open(self) -> sqlite3.Connection:
-        self._known_texts: dict[int, str] = {}
-        shown = ascii(self.path)
-        try:
-            info = os.stat(self.path)
-        except FileNotFoundError:
-            raise StoreError(
-                f"There is no store {shown}: name the file that the app's sink writes "
-                "(REQUESTCOV_SINKS), or send the app some requests first."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise StoreError(f"The store {shown} cannot be read: {error}.") from error
-        if not stat.S_ISREG(info.st_mode):
-            raise StoreError(f"{shown} is not a file: name the database inside it.")
-        try:
-            connection = self._connect("mode=ro")
-        except sqlite3.OperationalError as error:
-            # In a directory that cannot be written, SQLite cannot share a WAL database;
-            # without a WAL beside it nobody is writing, and it can be read as it is.
-            if os.path.exists(f"{self.path}-wal") or not os.access(self.path, os.R_OK):
-                raise self._explain(error) from error
-            try:
-                connection = self._connect("immutable=1")
-            except sqlite3.DatabaseError as second:
-                raise self._explain(second) from second
-        except sqlite3.DatabaseError as error:
-            raise self._explain(error) from error
-        return connection
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        uri = f"file:{quote_from_bytes(os.path.abspath(os.fsencode(self.path)))}?{mode}"
-        connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
-        try:
-            version = schema.check(connection)
-            if version != schema.VERSION:
-                raise StoreError(
-                    "it is empty: send the app some requests first"
-                    if not version
-                    else f"it has schema version {version}: let the app write to it once with this requestcov"
-                )
-        except StoreError as error:
-            connection.close()
-            raise StoreError(f"The store {self.path!a} cannot be read: {error}.") from None
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _explain(self, error: sqlite3.Error) -> StoreError:
-        shown = ascii(self.path)
-        if not schema.is_corrupt(error):
-            return StoreError(f"The store {shown} cannot be read: SQLite says {error}.")
-        return StoreError(
-            f"{shown} is not a SQLite database, or is corrupt ({error}): name another file, or try"
-            " to save what it holds with sqlite3's .recover."
-        )
+    def _packed(self, spectra: set[int]) -> dict[int, tuple[int | None, bytes]]:
+        where, values = _among("id", spectra)
+        return {
+            spectrum: (base, packed)
+            for spectrum, base, packed in self.rows(
+                f"SELECT id, base, blocks FROM spectrum WHERE {where}", values
+            )
+        }
 
 
-def _where(
-    endpoint: str | None, service: str | None, release: str | None, failed: bool | None
-) -> tuple[str, list[Any]]:
+def _where(selection: Selection) -> tuple[str, list[Any]]:
     """SQL on the columns of cohort, and its values."""
-    clauses, values = ["1"], []
-    for column, text in (("endpoint", endpoint), ("service", service), ("release", release)):
+    clauses, values = ["1"], list[Any]()
+    for column in ("endpoint", "service", "release"):
+        text = getattr(selection, column)
         if text is not None:
             clauses.append(f"{column} = (SELECT n FROM text WHERE value = ?)")
             values.append(schema.pack_text(text))
-    if failed is not None:
-        clauses.append(f"failed = {int(failed)}")
-    return " AND ".join(clauses), list[Any](values)
+    for clause, day in (("day >= ?", selection.since), ("day <= ?", selection.until)):
+        if day is not None:
+            clauses.append(clause)
+            values.append(_day(day))
+    return " AND ".join(clauses), values
 
 
-def _percentile(ascending: list[int], percent: int) -> float | None:
-    """Nearest rank, in ms, of µs; None of nothing."""
-    if not ascending:
-        return None
-    return ascending[max(0, -(-len(ascending) * percent // 100) - 1)] / 1000
+def _day(moment: datetime) -> int:
+    return schema.pack_time(moment) // schema.DAY
+
+
+def _among(column: str, numbers: Iterable[int] | None) -> tuple[str, list[Any]]:
+    """SQL for a column whose value is one of these; None: any."""
+    if numbers is None:
+        return "1", []
+    return f"{column} IN (SELECT value FROM json_each(?))", [json.dumps(list(numbers))]

@@ -104,6 +104,56 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (ledger, endpoint)
     ) STRICT, WITHOUT ROWID;
     """,
+    # Requests of one cohort side by side: whatever is asked of an endpoint's requests reads no others'.
+    # What reports count of requests is counted beside them, and so outlives them.
+    """
+    CREATE TABLE outcome (
+        cohort INTEGER NOT NULL REFERENCES cohort,
+        status INTEGER NOT NULL,
+        error INTEGER NOT NULL,
+        sampled_by INTEGER NOT NULL REFERENCES text,
+        partial INTEGER NOT NULL,
+        engine INTEGER NOT NULL REFERENCES text,
+        requests INTEGER NOT NULL,
+        weight REAL NOT NULL,
+        squares REAL NOT NULL,
+        PRIMARY KEY (cohort, status, error, sampled_by, partial, engine)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO outcome
+        SELECT r.cohort, ifnull(r.status, 0), ifnull(r.error, 0), r.sampled_by, ifnull(r.partial, 0),
+            o.engine, count(*), sum(r.weight), sum(r.weight * r.weight)
+        FROM request r JOIN origin o ON o.n = r.origin GROUP BY 1, 2, 3, 4, 5, 6;
+    CREATE TABLE duration (
+        cohort INTEGER NOT NULL REFERENCES cohort,
+        bucket INTEGER NOT NULL,
+        requests INTEGER NOT NULL,
+        weight REAL NOT NULL,
+        PRIMARY KEY (cohort, bucket)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO duration
+        SELECT cohort, duration_bucket(duration), count(*), sum(weight) FROM request GROUP BY 1, 2;
+    ALTER TABLE request RENAME TO request_by_id;
+    CREATE TABLE request (
+        id ANY NOT NULL,
+        cohort INTEGER NOT NULL REFERENCES cohort,
+        origin INTEGER NOT NULL REFERENCES origin,
+        seq INTEGER NOT NULL,
+        time INTEGER NOT NULL,
+        status INTEGER,
+        duration INTEGER NOT NULL,
+        error INTEGER REFERENCES text,
+        sampled_by INTEGER NOT NULL REFERENCES text,
+        weight REAL NOT NULL,
+        partial INTEGER REFERENCES text,
+        labels INTEGER REFERENCES text,
+        trace_id ANY,
+        spectrum INTEGER NOT NULL REFERENCES spectrum,
+        background INTEGER REFERENCES spectrum,
+        PRIMARY KEY (cohort, id)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO request SELECT * FROM request_by_id ORDER BY cohort, id;
+    DROP TABLE request_by_id;
+    """,
 )
 """Script number i brings a database from ``user_version`` i to i + 1."""
 
@@ -139,6 +189,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     """
     if check(connection) == VERSION:
         return
+    connection.create_function("duration_bucket", 1, pack_duration, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     try:
         for script in MIGRATIONS[check(connection) :]:  # Again: another process may have been first.
@@ -173,6 +224,23 @@ def pack_time(moment: datetime) -> int:
 def unpack_time(micros: int) -> datetime:
     """What :func:`pack_time` packed."""
     return _EPOCH + timedelta(microseconds=micros)
+
+
+_FINE = 32
+"""Buckets between one power of two and the next: 3 % wide at most."""
+
+
+def pack_duration(micros: int) -> int:
+    """The bucket of a duration: exact below 64 µs, above it 32 buckets to each doubling."""
+    shift = max(0, micros.bit_length() - 6)
+    return shift * _FINE + (micros >> shift)
+
+
+def unpack_duration(bucket: int) -> float:
+    """The middle of a bucket, in µs."""
+    shift = max(0, bucket // _FINE - 1)
+    low = (bucket - shift * _FINE) << shift
+    return low + ((1 << shift) - 1) / 2
 
 
 def pack_text(text: str) -> str | bytes:

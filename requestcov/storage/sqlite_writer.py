@@ -3,7 +3,7 @@
 Laws: a batch is in the database whole or not at all; a record is known by its
 id, so a batch that comes again adds nothing; reports need no row of a
 request, because what they count is counted here, by cohort (service, release,
-endpoint, failed, day) and block. Numbers remembered between batches are
+endpoint, failed, day), by block, by outcome and by duration. Numbers remembered between batches are
 forgotten when a transaction fails: they may have been rolled back with it.
 """
 
@@ -94,6 +94,8 @@ class Writer:
     def _write_records(self, records: Iterable[RequestRecord]) -> None:
         ran: dict[tuple[int, int], list[Any]] = {}
         totals: dict[int, list[Any]] = {}
+        outcomes: dict[tuple[int, ...], list[Any]] = {}
+        durations: dict[tuple[int, int], list[Any]] = {}
         for record in sorted(records, key=lambda record: record.id):
             time = schema.pack_time(record.time)
             cohort = self._cohort(record, time // schema.DAY)
@@ -114,6 +116,14 @@ class Writer:
                 total[1] += weight
                 total[2] = min(total[2], time)
                 total[3] = max(total[3], time)
+            outcome = outcomes.setdefault(self._outcome(record, cohort), [0, 0.0, 0.0])
+            outcome[0] += 1
+            outcome[1] += weight
+            outcome[2] += weight * weight
+            bucket = schema.pack_duration(round(record.duration_ms * 1000))
+            duration = durations.setdefault((cohort, bucket), [0, 0.0])
+            duration[0] += 1
+            duration[1] += weight
         hits: dict[tuple[int, int], list[Any]] = {}
         for (cohort, _), (blocks, count, weight) in ran.items():
             for block in blocks:
@@ -134,6 +144,17 @@ class Writer:
             "UPDATE cohort SET requests = requests + ?, weight = weight + ?,"
             " first = min(first, ?), last = max(last, ?) WHERE n = ?",
             [(*totals[cohort], cohort) for cohort in sorted(totals)],
+        )
+        self._connection.executemany(
+            "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " requests = requests + excluded.requests, weight = weight + excluded.weight,"
+            " squares = squares + excluded.squares",
+            [(*key, *outcomes[key]) for key in sorted(outcomes)],
+        )
+        self._connection.executemany(
+            "INSERT INTO duration VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " requests = requests + excluded.requests, weight = weight + excluded.weight",
+            [(*key, *durations[key]) for key in sorted(durations)],
         )
 
     def _insert_request(self, record: RequestRecord, cohort: int, time: int) -> bool:
@@ -160,6 +181,16 @@ class Writer:
             ),
         )
         return cursor.rowcount == 1
+
+    def _outcome(self, record: RequestRecord, cohort: int) -> tuple[int, ...]:
+        return (
+            cohort,
+            record.status or 0,
+            0 if record.error is None else self._text(record.error),
+            self._text(record.sampled_by),
+            0 if record.partial is None else self._text(record.partial),
+            self._text(record.engine),
+        )
 
     def _write_ledger(self, ledger: Ledger) -> None:
         """Keep a process's counts, unless later ones are there: a batch may come again late.

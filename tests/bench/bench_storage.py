@@ -15,12 +15,14 @@ import os
 import random
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from requestcov.record import Batch, Block, Ledger, RequestRecord, new_id
 from requestcov.sinks import open_sink
 from requestcov.storage import open_store
+from requestcov.storage.results import Selection
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 FILES, LINES, ENDPOINTS, WAYS = 55, 38, 40, 4
@@ -103,15 +105,15 @@ def _once(call) -> float:  # type: ignore[no-untyped-def]
 def ask(path: str) -> None:
     """Time what reports ask."""
     with open_store(path) as store:
-        busiest = max(store.endpoints(), key=lambda found: found.requests).endpoint
-        timed("line hits of one endpoint", lambda: store.line_hits(busiest))
-        timed("line hits of all endpoints", store.line_hits)
-        timed(
-            "failing against healthy, one endpoint",
-            lambda: [store.line_hits(busiest, failed=failed) for failed in (True, False)],
-        )
-        timed("endpoints with durations", store.endpoints)
-        timed("100 newest requests of one endpoint", lambda: list(store.requests(busiest, limit=100)))
+        busiest = Counter()
+        for cohort in store.cohorts():
+            busiest[cohort.endpoint] += cohort.requests
+        one = Selection(endpoint=max(busiest, key=busiest.__getitem__))
+        timed("blocks of one endpoint", lambda: store.blocks({hit.block for hit in store.hits(one)}))
+        timed("blocks of all endpoints", lambda: store.blocks({hit.block for hit in store.hits()}))
+        timed("outcomes of all endpoints", store.outcomes)
+        timed("every request of one endpoint", lambda: list(store.samples(one)))
+        timed("100 newest requests of one endpoint", lambda: list(store.requests(one, limit=100)))
 
 
 def main() -> None:

@@ -270,9 +270,9 @@ def test_without_rich_a_sentence_says_what_to_install(capsys, monkeypatch):
     shop(Path("requestcov.db"))
     for name in [name for name in sys.modules if name.partition(".")[0] == "rich"]:
         monkeypatch.delitem(sys.modules, name)
-    for name in ("text", "listing", "terminal"):
-        monkeypatch.delitem(sys.modules, f"requestcov.reports.{name}", raising=False)
-        monkeypatch.delattr(f"requestcov.reports.{name}", raising=False)
+    for name in [name for name in sys.modules if name.startswith("requestcov.reports.")]:
+        monkeypatch.delitem(sys.modules, name)
+        monkeypatch.delattr(name, raising=False)
     monkeypatch.setitem(sys.modules, "rich", None)
     for command in (["report"], ["show", "views.py"]):
         code, out, err = run(capsys, *command)

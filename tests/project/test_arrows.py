@@ -64,20 +64,22 @@ ARROWS = {
     "_source": {"_coverage", "record"},
     "analysis": MEASURING | {"_source", "storage"},
     "doctor": LIVE,
-    "reports": MEASURING | {"_source", "analysis", "doctor"},
+    "reports": MEASURING | {"_source", "analysis", "doctor", "storage"},
     "server": MEASURING | {"_source", "analysis", "reports", "storage", "sinks"},
-    "cli": LIVE | {"_source", "analysis", "doctor", "reports", "server"},
+    "commands": LIVE | {"_source", "analysis", "doctor", "reports", "server"},
+    "cli": {"", "commands", "errors"},
     "testing": LIVE | {"_source", "analysis", "reports"},
 }
-DESK = {"_source", "analysis", "doctor", "reports", "server", "cli", "testing"}
+DESK = {"_source", "analysis", "doctor", "reports", "server", "commands", "cli", "testing"}
 
 # In a folder of interchangeable modules, what those share; else they never import each other.
 SHARED = {
     "engines": {"collection", "workers"},
     "sinks": {"path"},
     "storage": {"results"},
-    "analysis": {"evidence"},
+    "analysis": {"evidence", "statistics"},
     "reports": {"terminal"},
+    "commands": {"asking"},
     "server": set(),
 }
 

@@ -10,7 +10,7 @@ import pytest
 from requestcov.analysis.evidence import Selection
 from requestcov.analysis.gather import gather
 from requestcov.analysis.listing import of_endpoint, of_file
-from requestcov.reports import listing
+from requestcov.reports.text import listing
 from tests.reports.shop_store import SHIPPED, SHOWN, VIEWS, record, shop, write_store
 
 

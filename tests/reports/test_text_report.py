@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from requestcov.analysis.coverage import by_endpoint, by_file
 from requestcov.analysis.evidence import Selection
 from requestcov.analysis.gather import gather
-from requestcov.reports import text
+from requestcov.reports.text import coverage as text
 from tests.reports.shop_store import MISSING, SHOWN, VIEWS, record, shop, write_store
 
 

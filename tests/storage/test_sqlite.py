@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from requestcov.errors import StoreError
 from requestcov.record import Block, SourceFile
 from requestcov.storage import open_store, sqlite_schema
+from requestcov.storage.results import Selection
 from requestcov.storage.sqlite import Store
 from requestcov.storage.sqlite_writer import Writer
 from tests.storage.processes import run_as_nobody
@@ -32,6 +33,24 @@ def writer(path: str):
     """A connection that writes to it."""
     with closing(Writer(path)) as writer:
         yield writer
+
+
+def counted(store: Store) -> int:
+    """Recorded requests, by the cohorts' account."""
+    return sum(cohort.requests for cohort in store.cohorts())
+
+
+def line_hits(store: Store, *args, **narrow):
+    """(path, digest) -> line -> (requests, weight); takes what Store.hits takes."""
+    blocks = store.blocks()
+    found: dict[tuple[str, str], dict[int, tuple[int, float]]] = {}
+    for hit in store.hits(*args, **narrow):
+        block = blocks[hit.block]
+        lines = found.setdefault((block.path, block.digest), {})
+        for line in block.lines:
+            requests, weight = lines.get(line, (0, 0.0))
+            lines[line] = requests + hit.requests, weight + hit.weight
+    return found
 
 
 def plain(one):
@@ -76,44 +95,96 @@ def test_hits_are_counted_by_block_and_line(writer: Writer, path: str) -> None:
     with open_store(path) as store:
         orders = "GET /orders/{id}"
         views = (VIEWS.path, VIEWS.digest)
-        assert store.line_hits(orders, VIEWS.path) == {
+        of_orders = Selection(endpoint=orders)
+        assert line_hits(store, of_orders, path=VIEWS.path) == {
             views: {1: (4, 31.0), 2: (4, 31.0), 3: (3, 30.0), 10: (3, 30.0), 20: (1, 1.0)}
         }
-        assert store.line_hits(orders, failed=True) == {views: {1: (1, 1.0), 2: (1, 1.0), 20: (1, 1.0)}}
-        assert store.line_hits(release="r2")[views][3] == (1, 10.0)
-        assert store.line_hits(since=NOON + timedelta(days=1))[views][3] == (1, 10.0)
-        assert store.line_hits(until=NOON)[views][3] == (3, 27.0)
-        assert store.line_hits("GET /nowhere") == {}
-        assert store.line_hits(service="other") == {}
-        hits = {block.id: block for block in store.endpoint_blocks(orders, failed=False)}
+        assert line_hits(store, Selection(release="r2"))[views][3] == (1, 10.0)
+        assert line_hits(store, Selection(since=NOON + timedelta(days=1)))[views][3] == (1, 10.0)
+        assert line_hits(store, Selection(until=NOON))[views][3] == (3, 27.0)
+        assert line_hits(store, Selection(endpoint="GET /nowhere")) == {}
+        assert line_hits(store, Selection(service="other")) == {}
+        blocks = store.blocks()
+        hits = {blocks[hit.block].id: hit for hit in store.hits(of_orders, by_failed=True) if not hit.failed}
         assert set(hits) == {VIEWS.id, MODELS.id}
-        assert (hits[MODELS.id].branches, hits[MODELS.id].lines) == (MODELS.branches, MODELS.lines)
+        models = blocks[hits[MODELS.id].block]
+        assert (models.branches, models.lines) == (MODELS.branches, MODELS.lines)
         assert (hits[MODELS.id].requests, hits[MODELS.id].weight) == (3, 30.0)
+        assert (hits[MODELS.id].first, hits[MODELS.id].last) == (record(1).time, NOON + timedelta(days=1))
+        failing = [hit for hit in store.hits(of_orders, by_failed=True) if hit.failed]
+        assert [(blocks[hit.block].id, hit.requests, hit.weight) for hit in failing] == [(OTHER.id, 1, 1.0)]
+        releases = {
+            hit.release: hit.requests for hit in store.hits(of_orders, path=MODELS.path, by_release=True)
+        }
+        assert releases == {"r1": 2, "r2": 1}
 
 
-def test_endpoints_and_summary(writer: Writer, path: str) -> None:
-    """What was recorded, what was only seen, and how long requests took."""
+def test_cohorts_and_outcomes(writer: Writer, path: str) -> None:
+    """How many requests there were, how they ended, why they were recorded, how long they took."""
     records = [record(seq, duration_ms=float(seq)) for seq in range(1, 21)]
-    records.append(record(21, status=500, engine="trace", partial="duration", release="r2"))
-    counts = ledger(21, seen={"GET /orders/{id}": 400, "GET /idle": 3})
+    records.append(record(21, status=500, engine="trace", partial="duration", release="r2", error="E"))
+    records.append(record(22, status=None, weight=3.0, sampled_by="first"))
+    counts = ledger(22, seen={"GET /orders/{id}": 400, "GET /idle": 3})
     writer.write(batch(records, counts))
     other = ledger(1, boot="b2", worker="web-2:1", seen={"GET /orders/{id}": 5})
     writer.write(batch([], other))
     with open_store(path) as store:
-        idle, orders = store.endpoints()
-        assert (idle.endpoint, idle.requests, idle.seen, idle.median_ms) == ("GET /idle", 0, 3, None)
-        assert (orders.requests, orders.weight, orders.failed, orders.seen) == (21, 210.0, 1, 405)
-        assert (orders.median_ms, orders.p95_ms) == (11.0, 19.0)
-        assert (orders.first, orders.last) == (records[0].time, records[-1].time)
-        summary = store.summary()
-        assert (summary.requests, summary.weight, summary.partial) == (21, 210.0, {"duration": 1})
-        assert (summary.services, summary.releases) == (("shop",), ("r1", "r2"))
-        assert sorted(summary.engines) == ["monitoring", "trace"]
+        first, second = sorted(store.cohorts(), key=lambda cohort: cohort.release)
+        assert (first.requests, first.weight, first.failed, first.endpoint) == (
+            21,
+            203.0,
+            False,
+            "GET /orders/{id}",
+        )
+        assert (second.requests, second.weight, second.failed, second.release) == (1, 10.0, True, "r2")
+        assert (first.first, first.last) == (records[0].time, records[-1].time)
+        outcomes = sorted(store.outcomes(), key=lambda outcome: (outcome.requests, -outcome.weight))
+        assert [
+            (o.status, o.error, o.sampled_by, o.partial, o.engine, o.requests, o.weight, o.squares)
+            for o in outcomes
+        ] == [
+            (500, "E", "rate", "duration", "trace", 1, 10.0, 100.0),
+            (None, None, "first", None, "monitoring", 1, 3.0, 9.0),
+            (200, None, "rate", None, "monitoring", 20, 200.0, 2000.0),
+        ]
         assert store.ledgers() == [counts, other]
         assert [(file.path, file.first, file.last) for file in store.files()] == [
             (MODELS.path, records[0].time, records[-1].time),
             (VIEWS.path, records[0].time, records[-1].time),
         ]
+        durations = store.durations()["GET /orders/{id}"]
+        assert list(durations) == sorted(durations)
+        assert sum(requests for requests, _ in durations.values()) == 22
+
+
+def test_samples_and_their_spectra(writer: Writer, path: str) -> None:
+    """One by one, each with the blocks it ran."""
+    writer.write(
+        batch(
+            [
+                record(1, labels={"plan": "gold"}, duration_ms=2.5, background=(MODELS,)),
+                record(2, blocks=(OTHER,), status=503, error="E", weight=1.0),
+                record(3, route="/"),
+            ]
+        )
+    )
+    with open_store(path) as store:
+        samples = sorted(store.samples(Selection(endpoint="GET /orders/{id}")), key=lambda one: one.failed)
+        (good, bad), blocks = samples, store.blocks()
+        assert (good.labels, good.duration_ms, good.failed) == ({"plan": "gold"}, 2.5, False)
+        assert (bad.status, bad.error, bad.weight, bad.background) == (503, "E", 1.0, None)
+        paths = store.spectra([good.spectrum, bad.spectrum, good.background])
+        assert {blocks[number].id for number in paths[bad.spectrum]} == {OTHER.id}
+        assert {blocks[number].id for number in paths[good.spectrum]} == {VIEWS.id, MODELS.id}
+        assert {blocks[number].id for number in paths[good.background]} == {MODELS.id}
+
+
+@given(st.integers(0, 10**12))
+def test_a_duration_is_within_two_percent_of_its_bucket(micros: int) -> None:
+    """And buckets are in the order of what they hold."""
+    bucket = sqlite_schema.pack_duration(micros)
+    assert abs(sqlite_schema.unpack_duration(bucket) - micros) <= micros * 0.02
+    assert sqlite_schema.pack_duration(micros + 1) >= bucket
 
 
 def test_requests_are_listed_newest_first(writer: Writer, path: str) -> None:
@@ -125,7 +196,8 @@ def test_requests_are_listed_newest_first(writer: Writer, path: str) -> None:
     writer.write(batch(reversed(records)))
     with open_store(path) as store:
         assert [row.seq for row in store.requests(limit=3)] == [5, 4, 3]
-        assert [row.seq for row in store.requests(since=records[1].time, until=records[2].time)] == [3, 2]
+        assert [row.seq for row in store.requests(Selection(since=NOON + timedelta(days=1)))] == []
+        assert [row.seq for row in store.requests(id=records[1].id)] == [2]
 
 
 def test_a_batch_that_comes_again_adds_nothing(writer: Writer, path: str) -> None:
@@ -135,8 +207,10 @@ def test_a_batch_that_comes_again_adds_nothing(writer: Writer, path: str) -> Non
     writer.write(batch([one, two]))
     writer.write(batch([two, three, three]))
     with open_store(path) as store:
-        assert store.summary().requests == 3
-        assert store.line_hits(path=VIEWS.path)[VIEWS.path, VIEWS.digest][1] == (3, 30.0)
+        assert counted(store) == 3
+        assert sum(outcome.requests for outcome in store.outcomes()) == 3
+        assert sum(n for found in store.durations().values() for n, _ in found.values()) == 3
+        assert line_hits(store, path=VIEWS.path)[VIEWS.path, VIEWS.digest][1] == (3, 30.0)
 
 
 def test_a_late_batch_does_not_set_the_ledger_back(writer: Writer, path: str) -> None:
@@ -185,9 +259,9 @@ def test_texts_that_are_not_unicode_come_back(writer: Writer, path: str) -> None
     counts = ledger(1, seen={odd: 3}, dropped={odd: 1}, release=odd)
     writer.write(batch([one], counts, [SourceFile(odd, "d", "é".encode("latin-1"))]))
     with open_store(path) as store:
-        assert [plain(found) for found in store.records(release=odd)] == [plain(one)]
+        assert [plain(found) for found in store.records(Selection(release=odd))] == [plain(one)]
         assert store.ledgers() == [counts]
-        assert list(store.line_hits(path=odd)) == [(odd, "")]
+        assert list(line_hits(store, path=odd)) == [(odd, "")]
         assert store.source(odd, "d") == "\N{REPLACEMENT CHARACTER}"
 
 
@@ -208,11 +282,14 @@ def test_hostile_texts_are_values_not_sql(writer: Writer, path: str) -> None:
     writer.write(batch([record(1)]))
     with open_store(path) as store:
         for text in ("' OR 1=1 --", '"; DROP TABLE request; --', "%", "_", "\x00", "1) OR (1"):
-            assert list(store.requests(text)) == list(store.requests(release=text)) == []
-            assert list(store.requests(service=text)) == list(store.requests(id=text)) == []
-            assert store.line_hits(text) == store.line_hits(path=text) == store.line_hits(release=text) == {}
+            for selection in (Selection(endpoint=text), Selection(release=text), Selection(service=text)):
+                assert list(store.requests(selection)) == list(store.samples(selection)) == []
+                assert line_hits(store, selection) == store.durations(selection) == {}
+                assert store.cohorts(selection) == store.outcomes(selection) == store.files(selection) == []
+            assert list(store.requests(id=text)) == []
+            assert line_hits(store, path=text) == {}
             assert store.source(text, text) is None
-        assert store.summary().requests == 1
+        assert counted(store) == 1
 
 
 def test_an_unknown_spectrum_is_a_key_error(writer: Writer, path: str) -> None:
@@ -268,7 +345,7 @@ def test_a_truncated_store_is_a_store_error(writer: Writer, path: str) -> None:
     writer.close()
     Path(path).write_bytes(Path(path).read_bytes()[:9000])
     with pytest.raises(StoreError, match="corrupt"), open_store(path) as store:  # noqa: PT012
-        store.endpoints()
+        store.outcomes()
         list(store.records())
 
 
@@ -279,7 +356,7 @@ def test_a_store_in_a_directory_that_cannot_be_written(public: Path) -> None:
         writer.write(batch([record(1)]))
     path.chmod(0o644)
     public.chmod(0o555)
-    code = f"from requestcov.storage import open_store; print(open_store('{path}').summary().requests)"
+    code = f"from requestcov.storage import open_store; print(len(list(open_store('{path}').requests())))"
     assert run_as_nobody(code) == "1\n"
 
 
@@ -289,13 +366,40 @@ def test_an_older_schema_is_brought_up_to_date(path: str, monkeypatch: pytest.Mo
         writer.write(batch([record(1)]))
     later = (*sqlite_schema.MIGRATIONS, "CREATE TABLE extra (x INTEGER) STRICT; CREATE INDEX e ON extra (x)")
     monkeypatch.setattr(sqlite_schema, "MIGRATIONS", later)
-    monkeypatch.setattr(sqlite_schema, "VERSION", 2)
+    monkeypatch.setattr(sqlite_schema, "VERSION", len(later))
     with pytest.raises(StoreError, match="let the app write to it once"):
         Store(path)
     with closing(Writer(path)) as writer:
         writer.write(batch([record(2)]))
     with open_store(path) as store:
-        assert store.summary().requests == 2
+        assert counted(store) == 2
+
+
+def test_a_store_of_the_first_schema_counts_as_if_it_were_written_today(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the second schema counts is made up for from the requests themselves."""
+    records = [
+        record(seq, status=500 if seq % 3 == 0 else 200, weight=float(seq), duration_ms=seq * 7.3)
+        for seq in range(1, 40)
+    ]
+    today = str(tmp_path / "today.db")
+    with closing(Writer(today)) as writer:
+        writer.write(batch(records))
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in sqlite_schema.MIGRATIONS[0].split(";"):
+            connection.execute(statement)
+        connection.execute("ATTACH ? AS today", (today,))
+        for table in ("text", "file", "block", "spectrum", "origin", "cohort", "hit", "request", "ledger"):
+            connection.execute(f"INSERT INTO {table} SELECT * FROM today.{table}")
+        connection.commit()
+        connection.execute(f"PRAGMA application_id = {sqlite_schema.APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+    Writer(path).close()
+    with open_store(path) as old, open_store(today) as new:
+        assert old.outcomes() == new.outcomes()
+        assert old.durations() == new.durations()
+        assert [plain(one) for one in old.records()] == [plain(one) for one in new.records()]
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(
@@ -307,11 +411,11 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(
     broken = (*sqlite_schema.MIGRATIONS, "CREATE TABLE extra (x INTEGER) STRICT; CREATE NONSENSE")
     with monkeypatch.context() as patch:
         patch.setattr(sqlite_schema, "MIGRATIONS", broken)
-        patch.setattr(sqlite_schema, "VERSION", 2)
+        patch.setattr(sqlite_schema, "VERSION", len(broken))
         with pytest.raises(sqlite3.OperationalError):
             Writer(path)
     with open_store(path) as store:
-        assert store.summary().requests == 1
+        assert counted(store) == 1
 
 
 def test_other_urls_cannot_be_read() -> None:

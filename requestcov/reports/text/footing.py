@@ -1,4 +1,4 @@
-"""Coverage of endpoints or files as a table for a terminal, and what it stands on.
+"""What every table for a terminal is made of and ends with.
 
 Law: no table without its footing: how many requests it stands on, and what
 was lost on the way.
@@ -7,96 +7,40 @@ was lost on the way.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TextIO
 
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from requestcov.analysis.coverage import EndpointCoverage, FileCoverage
 from requestcov.analysis.evidence import Evidence, Footing, Selection
-from requestcov.reports.terminal import Name, clean, counted, number, percent, write
+from requestcov.reports.terminal import clean, counted, number
 
 NAMES_SHOWN = 6
 """How many releases, services or engines a footing spells out."""
 
 
-def write_endpoints(
-    results: Sequence[EndpointCoverage], evidence: Evidence, selection: Selection, stream: TextIO
-) -> None:
-    """A row an endpoint.
-
-    Raises:
-        OSError: the stream cannot be written.
-    """
-    table = _table("endpoint", "seen", "recorded", "failed", "lines run", "coverage")
-    for result in results:
-        table.add_row(
-            Name(result.endpoint),
-            number(result.seen),
-            number(result.recorded),
-            _failures(result.failed),
-            f"{number(result.executed)}/{number(result.executable)}" if result.executable else "-",
-            _coverage(result.coverage),
-        )
-    unread = sum(result.unread for result in results)
-    notes = ["Coverage: lines run / lines of the functions that the endpoint reached."]
-    write(stream, [table, *_footing(evidence, selection, unread, notes)])
-
-
-def write_files(
-    results: Sequence[FileCoverage], evidence: Evidence, selection: Selection, stream: TextIO
-) -> None:
-    """A row a file.
-
-    Raises:
-        OSError: the stream cannot be written.
-    """
-    table = _table("file", "endpoints", "functions", "lines run", "coverage")
-    for result in results:
-        reached = sum(1 for function in result.functions if function.executed)
-        known = result.problem is None
-        table.add_row(
-            Name(result.path),
-            number(len(result.endpoints)),
-            f"{reached}/{len(result.functions)}" if known else "-",
-            f"{number(result.executed)}/{number(result.executable)}" if known else "-",
-            _coverage(result.coverage),
-        )
-    notes = [
-        "Coverage: lines run / lines of all function bodies of the file. "
-        "Files that no recorded request ran are not listed."
-    ]
-    notes += [f"{result.path}: {result.problem}." for result in results if result.problem]
-    write(stream, [table, *_footing(evidence, selection, 0, notes)])
-
-
-def _table(first: str, *numbers: str) -> Table:
-    table = Table(
+def table(first: str, *numbers: str) -> Table:
+    """An empty table: a column of names that may fold, and columns of numbers."""
+    made = Table(
         box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
     )
-    table.add_column(first)
+    made.add_column(first)
     for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+        made.add_column(name, justify="right", no_wrap=True)
+    return made
 
 
-def _coverage(fraction: float | None) -> Text:
-    style = (
-        "dim" if fraction is None else "green" if fraction >= 0.8 else "yellow" if fraction >= 0.5 else "red"
-    )
-    return Text(percent(fraction), style=style)
-
-
-def _failures(failed: int) -> Text:
-    return Text(number(failed), style="red" if failed else "")
-
-
-def _footing(
-    evidence: Evidence, selection: Selection, unread: int, notes: Iterable[str]
+def footing(
+    evidence: Evidence, selection: Selection, notes: Iterable[str], unread: int = 0
 ) -> Iterator[RenderableType]:
-    """What every table ends with."""
+    """What every table ends with.
+
+    Args:
+        evidence, selection: what was asked, and what there was.
+        notes: a sentence each, on what the table's numbers mean.
+        unread: recorded lines that could not be judged.
+    """
     yield ""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="bold")

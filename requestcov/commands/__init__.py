@@ -1,0 +1,45 @@
+"""The commands: one module each, with ``add_arguments(parser)`` and ``run(options)``.
+
+Laws: the table below is all that a listing of them needs, and only the module of
+the command that was asked for is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol, cast
+
+COMMANDS: Mapping[str, str] = {
+    "report": "coverage of each endpoint or file",
+    "show": "source with the lines that requests ran",
+    "doctor": "whether requests would be recorded here",
+}
+"""Name -> what it answers, in a few words; in the order in which people meet them."""
+
+
+class Command(Protocol):
+    """What a command's module holds.
+
+    Attributes:
+        DESCRIPTION: the question it answers, in a sentence.
+    """
+
+    DESCRIPTION: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare what it takes."""
+
+    def run(self, options: argparse.Namespace) -> None:
+        """Answer on standard output.
+
+        Raises:
+            RequestcovError: it cannot; a NothingFound when there is nothing to answer with.
+            OSError: the answer cannot be written.
+        """
+
+
+def load(name: str) -> Command:
+    """The module of one command of the table."""
+    return cast(Command, import_module(f"requestcov.commands.{name}"))

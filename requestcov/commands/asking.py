@@ -1,0 +1,137 @@
+"""What commands have in common: which requests are asked about, where, and in which form.
+
+Law: an answer that cannot be given is an exception with the sentence for the
+person who asked; its kind is the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TextIO
+
+from requestcov.analysis.evidence import Evidence, Selection
+from requestcov.analysis.find import Found, NotFound, find
+from requestcov.config import Config
+from requestcov.errors import RequestcovError
+
+DEFAULT_STORE = "sqlite:///requestcov.db"
+
+
+class Refused(RequestcovError):
+    """The command cannot do what was asked; the message is for the person who asked."""
+
+
+class NothingFound(RequestcovError):
+    """The question was understood, and there is nothing to answer it with."""
+
+
+def add_store(command: argparse.ArgumentParser) -> None:
+    """``--store``."""
+    command.add_argument(
+        "--store",
+        metavar="URL|PATH",
+        help="database; default: the first sqlite sink in REQUESTCOV_SINKS, else " + DEFAULT_STORE,
+    )
+
+
+def add_selection(command: argparse.ArgumentParser) -> None:
+    """``--store`` and which requests of it."""
+    add_store(command)
+    command.add_argument("--service", metavar="S", help="only requests of this service")
+    command.add_argument("--release", metavar="R", help="only requests of this release")
+    command.add_argument("--since", metavar="DAY", type=day, help="from this UTC day on, as 2026-11-22")
+    command.add_argument("--until", metavar="DAY", type=day, help="up to this UTC day, which is included")
+
+
+def add_format(command: argparse.ArgumentParser) -> None:
+    """``--format``."""
+    command.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")
+
+
+def day(text: str) -> datetime:
+    """A UTC day as written on a command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not one.
+    """
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2026-11-22")
+
+
+def store_of(options: argparse.Namespace) -> str:
+    """The store that was asked for, else the one that the app here writes."""
+    if options.store:
+        return str(options.store)
+    return next((sink for sink in Config.load().sinks if sink.startswith("sqlite:")), DEFAULT_STORE)
+
+
+def selection_of(options: argparse.Namespace) -> Selection:
+    """Which requests were asked for.
+
+    Raises:
+        Refused: the period ends before it begins.
+    """
+    if options.since and options.until and options.since > options.until:
+        raise Refused("--since is after --until: exchange the two.")
+    return Selection(
+        service=options.service, release=options.release, since=options.since, until=options.until
+    )
+
+
+@contextlib.contextmanager
+def needs_rich() -> Iterator[None]:
+    """Around the import of a report for the terminal.
+
+    Raises:
+        Refused: the extra that brings it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] != "rich":
+            raise
+        raise Refused("a terminal report needs the package rich: pip install requestcov[cli]") from None
+
+
+def require_records(evidence: Evidence) -> None:
+    """After an answer made of nothing.
+
+    Raises:
+        NothingFound: the selection is empty.
+    """
+    if not evidence.footing.records:
+        raise NothingFound(
+            "no request is recorded here: see --store, --service, --release, --since and --until."
+        )
+
+
+def find_target(target: str, endpoints: Sequence[str], paths: Sequence[str]) -> Found:
+    """The endpoint or file that a person means.
+
+    Raises:
+        NothingFound: none, or one of several; names them.
+    """
+    # A shell completes file names from the working directory, which is mostly the project's root.
+    inside = os.path.relpath(target) if os.path.isabs(target) else target
+    try:
+        return find(inside if inside in paths else target, endpoints, paths)
+    except NotFound as unknown:
+        names = "".join(f"\n  {name}" for name in unknown.candidates)
+        if unknown.ambiguous:
+            raise NothingFound(f"{target!r} could be any of these; say more of its name:{names}") from None
+        near = f"; near it are:{names}" if names else "; requestcov report lists what there is."
+        kind = " or ".join(name for name, some in (("endpoint", endpoints), ("file", paths)) if some)
+        raise NothingFound(f"no {kind or 'endpoint'} here is called {target!r}{near}") from None
+
+
+def output() -> TextIO:
+    """Where answers go: standard output as it is now."""
+    return sys.stdout

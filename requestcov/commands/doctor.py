@@ -1,0 +1,25 @@
+"""``requestcov doctor``: would requests be recorded here?"""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from requestcov.commands.asking import NothingFound, needs_rich, output
+from requestcov.doctor import diagnose
+
+DESCRIPTION = "Run where the app runs: would requests be recorded, how, and what would stop it?"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It takes none."""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the diagnosis."""
+    with needs_rich():
+        from requestcov.reports.text import diagnosis
+    found = diagnose(os.environ)
+    diagnosis.write_diagnosis(found, output())
+    if found.problems:
+        raise NothingFound("requests would not be recorded here; the problems are listed above.")

@@ -1,0 +1,66 @@
+"""``requestcov show``: the source, with the lines that requests ran."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from requestcov.analysis.gather import gather
+from requestcov.analysis.listing import of_endpoint, of_file
+from requestcov.commands.asking import (
+    NothingFound,
+    add_selection,
+    find_target,
+    needs_rich,
+    output,
+    selection_of,
+    store_of,
+)
+
+DESCRIPTION = "Which lines did the requests of an endpoint, or in a file, run, and how many of them?"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Whose lines."""
+    parser.add_argument(
+        "target", metavar="ENDPOINT|FILE", help='"GET /orders/{id}" or shop/views.py, or an unambiguous part'
+    )
+    add_selection(parser)
+    parser.add_argument(
+        "--all", action="store_true", dest="whole", help="whole files, not only the functions reached"
+    )
+    parser.add_argument(
+        "--digest", metavar="D", help="another version of the file: the beginning of its digest"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the listing."""
+    with needs_rich():
+        from requestcov.reports.text import listing
+    evidence = gather(store_of(options), selection_of(options), os.getcwd())
+    found = find_target(options.target, evidence.endpoints, tuple(evidence.newest))
+    if found.path is not None:
+        digest = _digest(options.digest, evidence.versions[found.path])
+        listing.write_file(of_file(evidence, found.path, digest), evidence, output())
+    elif found.endpoint is not None:
+        ran = {run.digest for run in evidence.runs if run.endpoint == found.endpoint}
+        digest = _digest(options.digest, sorted(ran))
+        listings = of_endpoint(evidence, found.endpoint, digest)
+        listing.write_endpoint(found.endpoint, listings, evidence, options.whole, output())
+        if not listings:
+            raise NothingFound(
+                f"{found.endpoint} was seen, but no request to it that ran lines is recorded here."
+            )
+
+
+def _digest(beginning: str | None, digests: Sequence[str]) -> str | None:
+    if beginning is None:
+        return None
+    fits = [digest for digest in digests if digest and digest.startswith(beginning.lower())]
+    if len(fits) == 1:
+        return fits[0]
+    known = ", ".join(digest[:12] for digest in digests if digest) or "none"
+    how = "several versions begin" if fits else "no version begins"
+    raise NothingFound(f"{how} with {beginning!r}; known are {known}")
