@@ -10,6 +10,7 @@ collector.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,11 @@ from coverage.exceptions import CoverageException
 from coverage.files import GlobMatcher, prep_patterns
 from coverage.inorout import _add_third_party_paths
 from coverage.parser import PythonParser
+
+try:
+    from coverage.tracer import CFileDisposition, CTracer
+except ImportError:  # coverage.py was installed without a C compiler
+    CFileDisposition = CTracer = None  # type: ignore[assignment,misc]
 
 from requestcov.errors import ConfigError
 from requestcov.record import Arc
@@ -163,21 +169,19 @@ def new_tracer(
     cache: dict[str, Any],
     data: dict[str, set[int]],
     arcs: bool,
-    starts_context: Callable[[Any], object | None],
-    switch_context: Callable[[Any], None],
+    starts_context: Callable[[Any], object | None] | None = None,
+    switch_context: Callable[[Any], None] | None = None,
 ) -> Any:
     """A CTracer that asks ``starts_context`` at each call until it answers with an object.
 
     From then to the return of that frame it runs at C speed in the context
-    that ``switch_context`` was told of.
+    that ``switch_context`` was told of. Without ``starts_context`` it asks nothing.
 
     Raises:
         TracerMissing: there is no C tracer in this coverage.py.
     """
-    try:
-        from coverage.tracer import CTracer
-    except ImportError as missing:
-        raise TracerMissing(str(missing)) from missing
+    if CTracer is None:
+        raise TracerMissing("coverage.tracer cannot be imported")
     tracer = CTracer()
     tracer.data = data  # type: ignore[assignment]
     tracer.should_trace = should_trace
@@ -188,16 +192,24 @@ def new_tracer(
     tracer.concur_id_func = None
     tracer.check_include = None
     tracer.file_tracers = {}
-    # The locks guard the dict of files; the GIL does that for plain dicts and
-    # sets. bool() is the cheapest callable without arguments or effect.
-    tracer.lock_data = tracer.unlock_data = bool
+    # The locks guard the dict of files; the GIL does that for plain dicts and sets. They are
+    # called at every call of measured code: this is the cheapest callable without an effect.
+    tracer.lock_data = tracer.unlock_data = gc.isenabled
     return tracer
+
+
+def asks(function: object, should_trace: object) -> bool:
+    """Whether a trace function is a CTracer made with that ``should_trace``."""
+    return type(function) is CTracer and function.should_trace is should_trace
+
+
+def tells(function: object, switch_context: object) -> bool:
+    """Whether a trace function is a CTracer made with that ``switch_context``."""
+    return type(function) is CTracer and function.switch_context is switch_context
 
 
 def disposition(filename: str, trace: bool) -> Any:
     """The CTracer's answer object for one file name."""
-    from coverage.tracer import CFileDisposition
-
     answer = CFileDisposition()
     answer.original_filename = answer.canonical_filename = answer.source_filename = filename
     answer.trace = trace

@@ -101,14 +101,14 @@ async def _recorded(
 ) -> Any:
     exchange = Exchange(recorder, recording, routes.from_scope, scope)
     response = _Response(send, exchange)
-    token = exchange.enter()
+    step = exchange.enter(alone=False)
     try:
         value = await app(scope, receive, response.send)
     except BaseException as error:
-        exchange.leave(token)
+        exchange.leave(step)
         exchange.end(error)
         raise
-    exchange.leave(token)
+    exchange.leave(step)
     exchange.end(partial="aborted" if response.is_cut() else None)
     return value
 

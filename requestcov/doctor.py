@@ -139,11 +139,11 @@ def try_engine(branch: bool) -> str | None:
         if refused is not None:
             return WHY.get(refused, refused)
         token = active.set(collection)
-        engine.enter(collection)
+        step = engine.enter(collection)
         try:
             _trial()
         finally:
-            engine.leave(collection)
+            engine.leave(collection, step)
             active.reset(token)
         lines = engine.end(collection)
     finally:

@@ -11,14 +11,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextvars import Token
 from typing import Any
 
 from requestcov import routes
 from requestcov.complaints import Complaints, describe
 from requestcov.config import Config
 from requestcov.errors import ConfigError
-from requestcov.recorder import Recorder, get_recorder
+from requestcov.recorder import Recorder, Step, get_recorder
 from requestcov.recording import Recording
 
 MARKER = "requestcov"
@@ -76,22 +75,26 @@ class Exchange:
         self._read_route = read_route
         self._source: Mapping[str, Any] | None = source
 
-    def enter(self) -> Token[Any] | None:
-        """Lines that run from here on belong to the request; returns what ``leave`` needs."""
+    def enter(self, alone: bool = True) -> Step | None:
+        """Lines that run from here on belong to the request; returns what ``leave`` needs.
+
+        Args:
+            alone: False where other requests run on this thread before ``leave``.
+        """
         if self.ended:
             return None
         try:
-            return self._recorder.enter(self.recording)
+            return self._recorder.enter(self.recording, alone)
         except Exception:
             log_failure("enter a recording")
             return None
 
-    def leave(self, token: Token[Any] | None) -> None:
+    def leave(self, step: Step | None) -> None:
         """Undo ``enter``."""
-        if token is None:
+        if step is None:
             return
         try:
-            self._recorder.leave(self.recording, token)
+            self._recorder.leave(self.recording, step)
         except Exception:
             log_failure("leave a recording")
 

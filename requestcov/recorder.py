@@ -35,6 +35,10 @@ WHY = {
 """What an engine's refusal to begin means, for people."""
 
 
+Step = tuple[object, Token[Collection | None]]
+"""What the engine and the context variable need to undo an ``enter``."""
+
+
 class Recorder:
     """Sampling, an engine and a pipeline, for every wrapper with the same configuration."""
 
@@ -116,19 +120,24 @@ class Recorder:
         self.pipeline.wake()
         return recording
 
-    def enter(self, recording: Recording) -> Token[Collection | None]:
-        """A step of the request starts on this thread; returns what :meth:`leave` needs."""
-        # In this order: the engine looks at the recording that the context held before.
-        self.engine.enter(recording)
-        return self.active.set(recording)
+    def enter(self, recording: Recording, alone: bool = True) -> Step:
+        """A step of the request starts on this thread; returns what :meth:`leave` needs.
 
-    def leave(self, recording: Recording, token: Token[Collection | None]) -> None:
+        Args:
+            alone: until :meth:`leave`, this thread runs nothing but the request. False on an
+                event loop, where the step may be interrupted by others.
+        """
+        # In this order: the engine looks at the recording that the context held before.
+        entered = self.engine.enter(recording, alone)
+        return entered, self.active.set(recording)
+
+    def leave(self, recording: Recording, step: Step) -> None:
         """The step has ended, perhaps in another context than it started in."""
         try:
-            self.engine.leave(recording)
+            self.engine.leave(recording, step[0])
         finally:
             try:
-                self.active.reset(token)
+                self.active.reset(step[1])
             except (ValueError, RuntimeError, LookupError):
                 if self.active.get() is recording:
                     self.active.set(None)

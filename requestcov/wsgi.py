@@ -94,14 +94,14 @@ def _header(environ: Environ, name: str) -> str | None:
 def _recorded(
     app: Application, environ: Environ, start_response: StartResponse, exchange: Exchange
 ) -> Iterable[bytes]:
-    token = exchange.enter()
+    step = exchange.enter()
     try:
         result = app(environ, _StartResponse(start_response, exchange))
     except BaseException as error:
-        exchange.leave(token)
+        exchange.leave(step)
         exchange.end(error)
         raise
-    exchange.leave(token)
+    exchange.leave(step)
     if _runs_no_app_code(result, environ):
         exchange.end()
         return result
@@ -183,21 +183,21 @@ class _Run:
     def next(self, iterator: Iterator[bytes]) -> bytes:
         self._started = True
         exchange = self._exchange
-        token = exchange.enter()
+        step = exchange.enter()
         try:
             chunk = next(iterator)
         except StopIteration:
-            exchange.leave(token)
+            exchange.leave(step)
             self._exhausted = True
             # A sized result may be read once for its length and again for its bytes.
             if not self._sized:
                 exchange.responded()
             raise
         except BaseException as error:
-            exchange.leave(token)
+            exchange.leave(step)
             exchange.end(error)
             raise
-        exchange.leave(token)
+        exchange.leave(step)
         return chunk
 
     def close(self) -> None:
@@ -211,14 +211,14 @@ class _Run:
 
     def _step(self, call: Callable[..., Value], *args: object) -> Value:
         exchange = self._exchange
-        token = exchange.enter()
+        step = exchange.enter()
         try:
             value = call(*args)
         except BaseException as error:
-            exchange.leave(token)
+            exchange.leave(step)
             exchange.end(error)
             raise
-        exchange.leave(token)
+        exchange.leave(step)
         return value
 
     def __del__(self) -> None:

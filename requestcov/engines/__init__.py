@@ -33,11 +33,14 @@ class Engine(Protocol):
         Returns None, or the reason why nothing can be collected now.
         """
 
-    def enter(self, collection: Collection) -> None:
-        """This thread starts a step of the request."""
+    def enter(self, collection: Collection, alone: bool = True) -> object | None:
+        """This thread starts a step of the request; returns what ``leave`` needs.
 
-    def leave(self, collection: Collection) -> None:
-        """This thread's step has ended."""
+        Alone: until ``leave`` everything that runs on this stack is the request's own.
+        """
+
+    def leave(self, collection: Collection, step: object | None) -> None:
+        """The step has ended. As deep in calls as ``enter`` was, on the same thread."""
 
     def mark(self, collection: Collection) -> None:
         """The response is complete: remember what ran so far in ``before``."""

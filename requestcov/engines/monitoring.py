@@ -84,10 +84,10 @@ class MonitoringEngine:
             sys.monitoring.restart_events()
         return None
 
-    def enter(self, collection: Collection) -> None:
+    def enter(self, collection: Collection, alone: bool = True) -> None:
         """Nothing to do: events follow the context by themselves."""
 
-    def leave(self, collection: Collection) -> None:
+    def leave(self, collection: Collection, step: object | None) -> None:
         """Nothing to do."""
 
     def mark(self, collection: Collection) -> None:

@@ -4,14 +4,19 @@ Laws:
 
 * A thread has our trace function only between ``enter`` and ``leave``: while a
   recording has business there. A trace function of someone else's wins.
-* The tracer of a thread is gated: at each call outside a recorded context it
-  asks which collection the context holds; from there to the return of that
-  frame it runs at C speed into that collection. Interleaved tasks, child tasks
-  and callbacks on one thread are told apart by that question alone.
-* A tracer that is in the middle of frames of one context would not ask again for
-  a request that begins under them: every request that begins gets a fresh one.
-* Greenlets share their thread's trace function but not its call stack, so each
-  has a tracer of its own, changed at every switch.
+* A step that has its stack to itself gets a tracer of its own, which writes to its
+  collection from the first event to the last and asks nobody.
+* A thread on which requests take turns has one tracer for all of them, gated: at
+  each call outside a recorded context it asks which collection the context holds;
+  from there to the return of that frame it runs at C speed into that collection.
+  Interleaved tasks, child tasks and callbacks are told apart by that question alone.
+* A gated tracer that is in the middle of frames of one context would not ask again
+  for a request that begins under them: every request that begins gets a fresh one.
+* A tracer counts calls and returns: one that was set aside comes back at the depth
+  of the stack at which it went, and one whose step is over never comes back.
+* A tracer is stopped before it is let go: with one that is not, the trace function
+  of whichever thread drops it last would go.
+* Greenlets share their thread's trace function but not its call stack: see ``greenlets``.
 * Work handed to a worker thread together with its context is followed there:
   see ``workers``.
 """
@@ -25,22 +30,27 @@ from typing import Any
 
 from requestcov import _coverage
 from requestcov.engines import workers
-from requestcov.engines.collection import Collection, Lines
+from requestcov.engines.collection import LIMBO, Collection, Lines
+from requestcov.engines.greenlets import Switches, current_greenlet
 from requestcov.native import new_local, new_reentrant_lock
 
+_Step = tuple[Any, Any, bool]
+"""A step's tracer, the one it displaced or None, whether switches of greenlets are watched for it."""
 
-class _Tracing:
-    """One thread's (or greenlet's) tracer and the recordings it is there for.
+
+class _Turns:
+    """One thread's (or greenlet's) gated tracer and the recordings it is there for.
 
     Attributes:
         outer: tracers set aside, with the guest at whose end each comes back: it has
             seen the calls of a request that called another one.
     """
 
-    __slots__ = ("guests", "outer", "tracer")
+    __slots__ = ("guests", "outer", "tracer", "watched")
 
-    def __init__(self, tracer: Any) -> None:
-        self.tracer = tracer
+    def __init__(self, watched: bool) -> None:
+        self.tracer: Any = None
+        self.watched = watched
         self.guests: list[object] = []
         self.outer: list[tuple[object, Any]] = []
 
@@ -63,10 +73,15 @@ class TraceEngine:
         self._lock = new_reentrant_lock()
         self._here = new_local()
         self._cache: dict[str, Any] = {}
-        self._flight: dict[Collection, list[_Tracing]] = {}
+        self._asks = self._should_trace
+        self._switches = Switches(self._ours, self._newcomer)
         self._unhook: dict[str, Callable[[], None]] = {}
+        self._flight: dict[Collection, None] = {}
+        # Whoever may yet write to a collection is in one of these two.
+        self._steps: dict[Any, Collection] = {}
+        self._turns: dict[_Turns, None] = {}
         try:
-            self._new_tracer().stop()
+            self._new_tracer()
             self._lost: str | None = None
         except _coverage.TracerMissing:
             self._lost = "no_c_tracer"
@@ -74,58 +89,98 @@ class TraceEngine:
     def begin(self, collection: Collection) -> str | None:
         if self._lost is not None:
             return self._lost
-        if self._foreign():
+        if not self._ours(sys.gettrace()):
             return "trace_function_taken"
         collection.lines = {}  # the C tracer makes the sets itself
         workers.hook(self, self._unhook)
-        with self._lock:
-            self._flight[collection] = []
+        self._flight[collection] = None
         return None
 
-    def enter(self, collection: Collection) -> None:
-        if collection.open and not self._foreign():
-            self._enter(collection)
+    def enter(self, collection: Collection, alone: bool = True) -> object | None:
+        displaced: Any = sys.gettrace()
+        if not collection.open or not self._ours(displaced):
+            return None
+        if not alone:
+            return self._join(collection, displaced)
+        tracer = self._new_tracer()
+        step: _Step = (tracer, displaced, self._switches.watch())
+        # In this order: who ends the collection meanwhile finds it held, or is seen here.
+        self._steps[tracer] = collection
+        if collection.open:
+            if displaced is not None:
+                displaced.stop()
+            tracer.data = collection.lines
+            tracer.start()
+        return step
 
-    def leave(self, collection: Collection) -> None:
-        self._leave(collection)
+    def leave(self, collection: Collection, step: object | None) -> None:
+        if isinstance(step, tuple):
+            function = sys.gettrace()
+            tracer, displaced, watched = step
+            if function is tracer:
+                sys.settrace(None)  # at once: what follows is not the app's
+            tracer.stop()
+            entered = self._steps.pop(tracer, None) is not None
+            if watched:
+                self._switches.unwatch()
+            # A tracer that was cut short has taken itself off; any other function is the app's.
+            if entered and (function is tracer or function is None) and self._wanted(displaced):
+                displaced.start()  # as deep in calls as when enter set it aside
+        elif step is not None:
+            self._part(collection)
 
     def follow(self) -> object | None:
         """A worker thread starts a piece of work: trace it if anything is in flight.
 
         Returns a guest to be given to :meth:`unfollow`, or None.
         """
-        if not self._flight or self._foreign():
+        if not self._flight:
+            return None
+        displaced = sys.gettrace()
+        if not self._ours(displaced) or displaced in self._steps:
             return None
         guest = object()
-        self._enter(guest)
+        self._join(guest, displaced)
         return guest
 
     def unfollow(self, guest: object) -> None:
         """The worker thread's piece of work has ended."""
-        self._leave(guest)
+        self._part(guest)
 
     def mark(self, collection: Collection) -> None:
-        if collection.before is None and collection.open:
-            collection.before = _copy(collection.lines)
+        with self._lock:
+            if collection.before is None and collection.open:
+                if self._held(collection):
+                    collection.before = _copy(collection.lines)
+                else:
+                    collection.before, collection.lines = collection.lines, {}
 
     def end(self, collection: Collection) -> Lines:
         with self._lock:
             collection.open = False
-            for tracing in self._flight.pop(collection, ()):
-                self._dismiss(tracing, collection)
-        # Frames still on the stack keep adding to the sets they hold: hand over copies.
-        return _copy(collection.lines)
+            self._flight.pop(collection, None)
+            lines, collection.lines = collection.lines, LIMBO
+            if not self._held(collection):
+                return lines
+            for tracer, whose in self._steps.copy().items():
+                if whose is collection:
+                    tracer.stop()
+            for turns in list(self._turns):
+                _dismiss(turns, collection)
+            return _copy(lines)
 
     def forget(self) -> None:
         self._lock = new_reentrant_lock()
         for collection in list(self._flight):
             collection.open = False
         self._flight.clear()
-        tracings = self._here.__dict__.pop("tracings", {})
-        for tracing in tracings.values():
-            tracing.guests.clear()
-            tracing.tracer.stop()
-        if tracings and not self._foreign():
+        for tracer in [*self._steps, *(turns.tracer for turns in list(self._turns))]:
+            tracer.stop()
+        self._steps.clear()
+        self._turns.clear()
+        self._here.__dict__.clear()
+        self._switches.forget()
+        if self._ours(sys.gettrace()):
             sys.settrace(None)
 
     def close(self) -> None:
@@ -134,133 +189,111 @@ class TraceEngine:
             unhook()
         self._unhook.clear()
 
-    def _enter(self, guest: object) -> None:
-        who = _greenlet()
-        tracings: dict[object, _Tracing] = self._here.__dict__.setdefault("tracings", {})
-        tracing = tracings.get(who)
-        with self._lock:
-            if tracing is None or not tracing.guests:
-                # One that was stopped from another thread has lost count of its frames.
-                tracing = tracings[who] = _Tracing(self._new_tracer())
-                self._watch_switches(tracings)
-                tracing.tracer.start()
-            elif isinstance(guest, Collection):
-                around = self._active.get()
-                if around is not None and around.open:
-                    tracing.outer.append((guest, tracing.tracer))
-                tracing.tracer.stop()
-                tracing.tracer = self._new_tracer()
-                tracing.tracer.start()
-            tracing.guests.append(guest)
-            if isinstance(guest, Collection) and guest in self._flight:
-                self._flight[guest].append(tracing)
+    def _held(self, collection: Collection) -> bool:
+        """Whether frames may be running that add to the sets of a collection."""
+        return bool(self._turns) or collection in self._steps.values()
 
-    def _leave(self, guest: object) -> None:
-        who = _greenlet()
-        tracings: dict[object, _Tracing] = self._here.__dict__.get("tracings", {})
-        tracing = tracings.get(who)
-        if tracing is None:
+    def _join(self, guest: object, displaced: Any) -> _Turns:
+        """A guest takes turns with others on this thread."""
+        here: dict[object, _Turns] = self._here.__dict__.setdefault("turns", {})
+        who = current_greenlet()
+        with self._lock:
+            turns = here.get(who) or _Turns(self._switches.watch())
+            if not turns.guests or isinstance(guest, Collection):
+                # A tracer without guests was stopped by another thread and has lost count.
+                tracer = self._new_tracer(self._starts_context)
+                around = self._active.get()
+                if displaced is not None:
+                    displaced.stop()
+                    if displaced is not turns.tracer or (around is not None and around.open):
+                        turns.outer.append((guest, displaced))
+                turns.tracer = tracer
+                here[who] = turns
+                self._turns[turns] = None
+                tracer.start()
+            turns.guests.append(guest)
+        return turns
+
+    def _part(self, guest: object) -> None:
+        here: dict[object, _Turns] = self._here.__dict__.get("turns", {})
+        who = current_greenlet()
+        turns = here.get(who)
+        if turns is None:
             return
         with self._lock:
-            self._dismiss(tracing, guest)
-            if isinstance(guest, Collection) and tracing in self._flight.get(guest, ()):
-                self._flight[guest].remove(tracing)
-            if tracing.guests:
-                if tracing.outer and tracing.outer[-1][0] is guest:
-                    tracing.tracer.stop()
-                    tracing.tracer = tracing.outer.pop()[1]
-                    tracing.tracer.start()
+            _dismiss(turns, guest)
+            tracer = turns.tracer
+            back: Any = turns.outer.pop()[1] if turns.outer and turns.outer[-1][0] is guest else None
+            if turns.guests:
+                # A step's tracer asks nobody, so it cannot serve those that stay.
+                if back is not None and back not in self._steps:
+                    tracer.stop()
+                    turns.tracer = back
+                    back.start()
                 return
-        del tracings[who]
-        if sys.gettrace() is tracing.tracer:
-            sys.settrace(None)
-        if not any(other.guests for other in tracings.values()):
-            tracings.clear()
-            self._unwatch_switches()
-
-    def _dismiss(self, tracing: _Tracing, guest: object) -> None:
-        """Under the lock: one guest less; a tracer without guests stops at its next event."""
-        if guest in tracing.guests:
-            tracing.guests.remove(guest)
-        if not tracing.guests:
-            tracing.tracer.stop()
-
-    def _foreign(self) -> bool:
-        """Whether this thread has a trace function that is not ours."""
+            del here[who]
+            self._turns.pop(turns, None)
         function = sys.gettrace()
-        if function is None:
-            return False
-        tracings: dict[object, _Tracing] = self._here.__dict__.get("tracings", {})
-        return not any(function is tracing.tracer for tracing in tracings.values())
+        if function is tracer:
+            sys.settrace(None)
+        if turns.watched:
+            self._switches.unwatch()
+        if (function is tracer or function is None) and self._wanted(back):
+            back.start()
 
-    def _new_tracer(self) -> Any:
-        current = self._active.get
-        limbo: Lines = {}
+    def _wanted(self, tracer: Any) -> bool:
+        """Whether a tracer that was set aside, or None, still has somebody to trace for."""
+        if tracer is None or tracer in self._steps:
+            return tracer is not None
+        return any(turns.tracer is tracer and turns.guests for turns in list(self._turns))
 
-        def starts_context(frame: object) -> Collection | None:
-            collection = current()
-            return collection if collection is not None and collection.open else None
+    def _ours(self, function: Any) -> bool:
+        """Whether a trace function is a tracer of this engine, or none at all."""
+        return function is None or _coverage.asks(function, self._asks)
 
-        def switch_context(collection: Collection | None) -> None:
-            tracer.data = limbo if collection is None else collection.lines
-
-        tracer = _coverage.new_tracer(
-            should_trace=self._should_trace,
+    def _new_tracer(self, starts_context: Callable[[object], Collection | None] | None = None) -> Any:
+        return _coverage.new_tracer(
+            should_trace=self._asks,
             cache=self._cache,
-            data=limbo,
+            data=LIMBO,
             arcs=self.arcs,
             starts_context=starts_context,
-            switch_context=switch_context,
+            switch_context=_switch_context,
         )
-        return tracer
+
+    def _newcomer(self) -> Any:
+        """A tracer for a greenlet that nobody entered."""
+        if self._starts_context(None) is None:
+            return None
+        return self._new_tracer(self._starts_context)
+
+    def _starts_context(self, frame: object) -> Collection | None:
+        collection = self._active.get()
+        return collection if collection is not None and collection.open else None
 
     def _should_trace(self, filename: str, frame: object) -> Any:
         if len(self._cache) > 50_000:  # generated file names; the tracer asks again
             self._cache.clear()
         return _coverage.disposition(filename, self._measures(filename))
 
-    def _watch_switches(self, tracings: dict[object, _Tracing]) -> None:
-        """While this thread is traced, give each greenlet its own tracer."""
-        greenlet: Any = sys.modules.get("greenlet")
-        if greenlet is None or "before" in self._here.__dict__:
-            return
-        current = self._active.get
 
-        def switched(event: str, parties: tuple[object, object]) -> None:
-            if event not in ("switch", "throw"):
-                return
-            target = parties[1]
-            tracing = tracings.get(target)
-            if tracing is None:
-                collection = current()
-                if collection is None or not collection.open:
-                    sys.settrace(None)
-                    return
-                # The context came here without enter: SQLAlchemy's way.
-                tracing = tracings[target] = _Tracing(self._new_tracer())
-            tracing.tracer.start()
+def _switch_context(collection: Collection | None) -> None:
+    """The gated tracer that calls this has come to a frame of that collection, or has left it.
 
-        before = greenlet.settrace(None)
-
-        def both(event: str, parties: tuple[object, object]) -> None:
-            switched(event, parties)
-            if before is not None:
-                before(event, parties)
-
-        self._here.before = before
-        greenlet.settrace(both)
-
-    def _unwatch_switches(self) -> None:
-        greenlet: Any = sys.modules.get("greenlet")
-        if greenlet is not None and "before" in self._here.__dict__:
-            greenlet.settrace(self._here.before)
-            del self._here.before
+    It is found as this thread's trace function, for a callback that held it would be a
+    cycle, and coverage.py's tracer is unknown to the garbage collector.
+    """
+    tracer: Any = sys.gettrace()
+    if _coverage.tells(tracer, _switch_context):  # else a debugger was set in that frame
+        tracer.data = LIMBO if collection is None else collection.lines
 
 
-def _greenlet() -> object:
-    """The current greenlet, or None where there is no greenlet library."""
-    greenlet: Any = sys.modules.get("greenlet")
-    return None if greenlet is None else greenlet.getcurrent()
+def _dismiss(turns: _Turns, guest: object) -> None:
+    """Under the lock: one guest less; a tracer without guests stops at its next event."""
+    if guest in turns.guests:
+        turns.guests.remove(guest)
+    if not turns.guests:
+        turns.tracer.stop()
 
 
 def _copy(lines: Lines) -> Lines:

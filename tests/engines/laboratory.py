@@ -46,10 +46,12 @@ class Laboratory:
     Attributes:
         active: the variable whose value owns the lines that run.
         engine: the engine under test.
+        alone: whether steps have the stack to themselves, where a test does not say.
     """
 
     def __init__(self, kind: str, directory: Path) -> None:
         scope = str(directory) + "/"
+        self.alone = True
         self.active: ContextVar[Collection | None] = ContextVar("requestcov.under_test", default=None)
         self.engine: Engine = (
             MonitoringEngine(lambda name: name.startswith(scope), self.active)
@@ -64,14 +66,14 @@ class Laboratory:
         return collection
 
     @contextmanager
-    def inside(self, collection: Collection) -> Iterator[None]:
-        """One step of the request, as the recorder brackets it."""
-        self.engine.enter(collection)
+    def inside(self, collection: Collection, alone: bool | None = None) -> Iterator[None]:
+        """One step of the request, as the recorder brackets it; not alone on an event loop."""
+        step = self.engine.enter(collection, self.alone if alone is None else alone)
         token = self.active.set(collection)
         try:
             yield
         finally:
-            self.engine.leave(collection)
+            self.engine.leave(collection, step)
             self.active.reset(token)
 
     def end(self, collection: Collection) -> dict[str, set[int]]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import concurrent.futures.thread
+import gc
 import importlib.util
 import inspect
 import logging
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import pytest
@@ -45,12 +47,29 @@ async def sleeps(event):
 
 def fail(kind):
     raise kind("mine")
+
+def steps():
+    yield 1
+    yield 2
+
+def nest(call):
+    try:
+        return outer(call)
+    except ValueError:
+        return None
 """
 
 
 @pytest.fixture(params=["trace", "trace-arcs"])
-def lab(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Laboratory]:
-    with laboratory(request.param, tmp_path) as made:
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["alone", "in turns"])
+def lab(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[Laboratory]:
+    """Steps that have their stack to themselves, and such as an event loop's, one after the other here."""
+    with laboratory(kind, tmp_path) as made:
+        made.alone = request.param == "alone"
         yield made
 
 
@@ -73,12 +92,12 @@ def test_no_trace_function_is_left_nor_seen_between_steps(lab: Laboratory, modul
     assert lab.end(collection) == {module.__file__: {5, 6}}
 
 
-@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_exceptions_pass_and_leave_no_trace_function(
-    lab: Laboratory, module: ModuleType, kind: type[BaseException]
+    lab: Laboratory, module: ModuleType, error: type[BaseException]
 ) -> None:
-    with pytest.raises(kind) as caught:
-        lab.record(lambda: module.fail(kind))
+    with pytest.raises(error) as caught:
+        lab.record(lambda: module.fail(error))
     assert caught.value.__context__ is None
     assert sys.gettrace() is None
 
@@ -214,7 +233,7 @@ def test_work_in_threads_is_followed_with_its_results_and_exceptions(
     collection = lab.begin()
 
     async def request() -> None:
-        with lab.inside(collection):
+        with lab.inside(collection, alone=False):
             await main()
 
     asyncio.run(request())
@@ -234,21 +253,120 @@ def test_a_worker_thread_keeps_no_trace_function(lab: Laboratory, module: Module
 # Requests in requests, tasks, threads
 
 
+@pytest.fixture(params=["inner alone", "inner in turns"])
+def inner_alone(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "inner alone")
+
+
 def test_a_request_within_a_request_of_the_same_recorder_parts_their_lines(
-    lab: Laboratory, module: ModuleType
+    lab: Laboratory, module: ModuleType, inner_alone: bool
+) -> None:
+    """Also those of frames that had begun when the inner one came, and go on when it has gone."""
+    inner = Collection()
+
+    def call() -> None:
+        assert lab.engine.begin(inner) is None
+        with lab.inside(inner, inner_alone):
+            module.f(0)
+
+    outer = lab.begin()
+    with lab.inside(outer):
+        module.nest(lambda: module.outer(call))
+    assert sys.gettrace() is None
+    assert lab.end(inner) == {module.__file__: {5, 7}}
+    assert lab.end(outer) == {module.__file__: {5, 6, 10, 11, 12, 28, 29}}
+
+
+def test_an_exception_through_both_brackets_of_a_nested_request_keeps_the_lines_apart(
+    lab: Laboratory, module: ModuleType, inner_alone: bool
 ) -> None:
     inner = Collection()
 
     def call() -> None:
         assert lab.engine.begin(inner) is None
-        with lab.inside(inner):
+        with lab.inside(inner, inner_alone):
+            module.fail(ValueError)
+
+    outer = lab.begin()
+    with lab.inside(outer):
+        module.nest(call)
+        module.f(0)
+    assert sys.gettrace() is None
+    assert lab.end(inner) == {module.__file__: {21}}
+    assert lab.end(outer) == {module.__file__: {5, 6, 7, 10, 11, 28, 29, 30, 31}}
+
+
+def test_a_request_on_an_event_loop_within_a_request_leaves_the_outer_one_exact(
+    lab: Laboratory, module: ModuleType
+) -> None:
+    """A view that calls an ASGI app of its own process."""
+    inner = Collection()
+
+    def call() -> None:
+        assert lab.engine.begin(inner) is None
+
+        async def request() -> None:
+            with lab.inside(inner, alone=False):
+                module.f(0)
+
+        asyncio.run(request())
+
+    outer = lab.begin()
+    with lab.inside(outer):
+        module.nest(lambda: module.outer(call))
+    assert sys.gettrace() is None
+    assert lab.end(inner) == {module.__file__: {5, 7}}
+    assert lab.end(outer) == {module.__file__: {5, 6, 10, 11, 12, 28, 29}}
+
+
+def test_an_outer_request_that_is_cut_meanwhile_is_traced_no_more(
+    lab: Laboratory, module: ModuleType, inner_alone: bool
+) -> None:
+    inner = Collection()
+    found: list[dict[str, set[int]]] = []
+
+    def call() -> None:
+        assert lab.engine.begin(inner) is None
+        with lab.inside(inner, inner_alone):
+            thread = threading.Thread(target=lambda: found.append(lab.end(outer)))
+            thread.start()
+            thread.join()
             module.f(0)
 
     outer = lab.begin()
     with lab.inside(outer):
-        module.outer(call)
+        module.nest(call)
+    assert sys.gettrace() is None
+    assert found == [{module.__file__: {5, 6, 10, 11, 28, 29}}]
     assert lab.end(inner) == {module.__file__: {5, 7}}
-    assert lab.end(outer) == {module.__file__: {5, 6, 10, 11, 12}}
+    assert lab.record(lambda: module.outer(lambda: None)) == {5, 6, 10, 11, 12}
+
+
+def test_a_generators_steps_belong_to_the_requests_that_take_them(
+    lab: Laboratory, module: ModuleType
+) -> None:
+    """A request that is left half-way keeps nothing of what its generator does later."""
+    generator = module.steps()
+    first = lab.begin()
+    with lab.inside(first):
+        next(generator)
+    found = lab.engine.end(first)
+    kept = lab.lines(found)
+    assert kept == {module.__file__: {24}}
+    assert lab.record(lambda: next(generator)) == {25}
+    assert list(generator) == []
+    assert lab.lines(found) == kept
+
+
+def test_a_generator_that_is_closed_between_steps_is_nobodys(lab: Laboratory, module: ModuleType) -> None:
+    collection = lab.begin()
+    with lab.inside(collection):
+        generator = module.steps()
+        next(generator)
+    generator.close()
+    with lab.inside(collection):
+        module.f(1)
+    assert lab.end(collection) == {module.__file__: {5, 6, 24}}
 
 
 def test_a_request_within_a_request_of_another_recorder_leaves_the_outer_one_exact(
@@ -285,7 +403,7 @@ def test_interleaved_tasks_keep_their_lines_apart(lab: Laboratory, module: Modul
 
         async def request(run: Callable[[], Any]) -> dict[str, set[int]]:
             collection = lab.begin()
-            with lab.inside(collection):
+            with lab.inside(collection, alone=False):
                 await run()
             return lab.end(collection)
 
@@ -340,14 +458,113 @@ def test_what_was_handed_over_changes_no_more(lab: Laboratory, module: ModuleTyp
     assert found[0] == kept
 
 
+def test_what_ran_before_the_mark_and_what_runs_after_it_are_told_apart(
+    lab: Laboratory, module: ModuleType
+) -> None:
+    collection = lab.begin()
+    with lab.inside(collection):
+        module.f(1)
+    lab.engine.mark(collection)
+    with lab.inside(collection):
+        module.f(0)
+        lab.engine.mark(collection)
+    after = lab.end(collection)
+    assert collection.before is not None
+    assert lab.lines(collection.before) == {module.__file__: {5, 6}}
+    assert 7 in after[str(module.__file__)]
+
+
+def test_a_mark_within_a_step_parts_its_lines(lab: Laboratory, module: ModuleType) -> None:
+    """The frames on the stack hold the sets that were there before: those are copied."""
+    collection = lab.begin()
+    with lab.inside(collection):
+        module.outer(lambda: lab.engine.mark(collection))
+    after = lab.end(collection)
+    assert collection.before is not None
+    assert lab.lines(collection.before) == {module.__file__: {5, 6, 10, 11}}
+    assert 12 in after[str(module.__file__)]
+
+
+def test_requests_that_are_over_leave_nothing_in_memory(lab: Laboratory, module: ModuleType) -> None:
+    """coverage.py's tracer is unknown to the garbage collector: a cycle through it would stay for ever."""
+
+    def tracked() -> int:
+        gc.collect()
+        return sum(type(thing) in (set, dict, FunctionType, MethodType) for thing in gc.get_objects())
+
+    def requests() -> None:
+        for _ in range(100):
+            lab.record(lambda: module.outer(lambda: lab.record(lambda: module.f(0))))
+
+    requests()
+    before = tracked()
+    requests()
+    assert tracked() < before + 50
+
+
+def test_an_app_that_puts_the_trace_function_back_elsewhere_harms_one_step_only(
+    lab: Laboratory, module: ModuleType
+) -> None:
+    """It takes it off in a call and puts it back after the call, as some test runners do."""
+
+    def off() -> Any:
+        function = sys.gettrace()
+        sys.settrace(None)
+        return function
+
+    def meddle() -> None:
+        sys.settrace(off())
+
+    lab.record(lambda: module.outer(meddle))
+    assert sys.gettrace() is None
+    assert lab.record(lambda: module.outer(lambda: None)) == {5, 6, 10, 11, 12}
+
+
+def test_a_debugger_set_within_a_frame_of_the_request_is_left_alone(
+    lab: Laboratory, module: ModuleType
+) -> None:
+    """Python then calls our tracer for the frames it knows, though it is not the trace function."""
+
+    def debugger(frame: FrameType, event: str, arg: object) -> Any:
+        return None
+
+    collection = lab.begin()
+    try:
+        with lab.inside(collection):
+            module.outer(lambda: sys.settrace(debugger))
+        kept = sys.gettrace()
+    finally:
+        sys.settrace(None)
+    assert kept is debugger
+    assert not vars(debugger)
+    lab.end(collection)
+    assert lab.record(lambda: module.outer(lambda: None)) == {5, 6, 10, 11, 12}
+
+
+def test_work_done_in_the_requests_own_thread_is_the_requests(lab: Laboratory, module: ModuleType) -> None:
+    """asgiref hands work back to the thread that waits for it."""
+    collection = lab.begin()
+    with lab.inside(collection):
+        context = copy_context()
+        task = concurrent.futures.thread._WorkItem(  # type: ignore[call-arg,unused-ignore]
+            concurrent.futures.Future(), context.run, (module.f, 0), {}
+        )
+        module.outer(task.run)
+    assert sys.gettrace() is None
+    assert lab.end(collection) == {module.__file__: {5, 6, 7, 10, 11, 12}}
+
+
 def test_leave_in_another_context_or_without_enter_does_nothing(lab: Laboratory, module: ModuleType) -> None:
     collection = lab.begin()
-    lab.engine.leave(collection)
-    lab.engine.enter(collection)
-    threading.Thread(target=lambda: lab.engine.leave(collection)).start()
-    lab.engine.leave(collection)
-    lab.engine.leave(collection)
-    assert sys.gettrace() is None
+    lab.engine.leave(collection, None)
+    for alone in (True, False):
+        step = lab.engine.enter(collection, alone)
+        thread = threading.Thread(target=lambda step=step: lab.engine.leave(collection, step))
+        thread.start()
+        thread.join()
+        lab.engine.leave(collection, step)
+        lab.engine.leave(collection, step)
+        assert sys.gettrace() is None
     lab.end(collection)
 
 
@@ -432,3 +649,74 @@ def test_a_greenlet_trace_function_of_somebody_else_is_called_and_restored(
     assert seen == ["switch", "switch"]
     # A greenlet starts with a context of its own, and so outside of the request.
     assert found in ({}, {module.__file__: set()})
+
+
+@needs_greenlet
+def test_a_greenlet_within_a_request_keeps_its_lines_and_its_requests(
+    lab: Laboratory, module: ModuleType, inner_alone: bool
+) -> None:
+    """SQLAlchemy's way: a greenlet with the request's context, in and out of it, at other depths."""
+    import greenlet
+
+    main = greenlet.getcurrent()
+
+    def work() -> None:
+        module.outer(lambda: (main.switch(), module.f(0)))
+
+    collection = lab.begin()
+    inner = lab.begin()
+    with lab.inside(collection):
+        spawned = greenlet.greenlet(work)
+        spawned.gr_context = copy_context()
+
+        def call() -> None:
+            spawned.switch()
+            with lab.inside(inner, inner_alone):
+                spawned.switch()
+                module.fail(KeyError)
+
+        with pytest.raises(KeyError):
+            module.outer(call)
+    assert sys.gettrace() is None
+    assert greenlet.gettrace() is None
+    assert lab.end(inner) == {module.__file__: {21}}
+    assert lab.end(collection) == {module.__file__: {5, 6, 7, 10, 11, 12}}
+
+
+@needs_greenlet
+def test_a_debugger_is_not_switched_with_the_greenlets(lab: Laboratory, module: ModuleType) -> None:
+    import greenlet
+
+    def debugger(frame: FrameType, event: str, arg: object) -> Any:
+        return None
+
+    collection = lab.begin()
+    try:
+        with lab.inside(collection):
+            sys.settrace(debugger)
+            greenlet.greenlet(lambda: module.f(1)).switch()
+            kept = sys.gettrace()
+    finally:
+        sys.settrace(None)
+    assert kept is debugger
+    lab.end(collection)
+
+
+@needs_greenlet
+def test_a_greenlet_that_is_abandoned_within_a_request_is_not_kept(
+    lab: Laboratory, module: ModuleType
+) -> None:
+    import greenlet
+
+    main = greenlet.getcurrent()
+    collection = lab.begin()
+    with lab.inside(collection):
+        abandoned = greenlet.greenlet(lambda: module.outer(main.switch))
+        abandoned.gr_context = copy_context()
+        abandoned.switch()
+        gone = weakref.ref(abandoned)
+        del abandoned
+        gc.collect()
+        assert gone() is None
+    assert sys.gettrace() is None
+    assert lab.end(collection) == {module.__file__: {5, 6, 10, 11}}

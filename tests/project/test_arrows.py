@@ -74,7 +74,7 @@ DESK = {"_source", "analysis", "doctor", "reports", "server", "commands", "cli",
 
 # In a folder of interchangeable modules, what those share; else they never import each other.
 SHARED = {
-    "engines": {"collection", "workers"},
+    "engines": {"collection", "greenlets", "workers"},
     "sinks": {"path"},
     "storage": {"results"},
     "analysis": {"evidence", "statistics"},

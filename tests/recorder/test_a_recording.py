@@ -112,10 +112,10 @@ def test_what_outlives_its_request_adds_nothing_to_it_or_to_a_later_one(bench):
 
 
 def test_a_request_that_is_not_sampled_runs_in_no_inherited_recording(bench):
-    """Servers reuse threads and contexts."""
+    """Servers reuse threads and contexts, of requests that are not over too."""
     recorder = bench.recorder(sample_rate=0.0, first=1)
     recording = recorder.begin("GET", "/", no_header)
-    recorder.enter(recording)
+    recorder.enter(recording, alone=False)
     bench.shop.order()
     assert recorder.begin("GET", "/", no_header) is None
     bench.shop.parcel()

@@ -127,8 +127,8 @@ def test_an_engine_that_fails_in_a_step_leaves_the_answer_alone(bench, monkeypat
     working = getattr(recorder.engine, name)
     broken = Broken()
 
-    def fails(collection):
-        working(collection)
+    def fails(*args):
+        working(*args)
         broken()
 
     monkeypatch.setattr(recorder.engine, name, fails)

@@ -61,7 +61,7 @@ class FakeRecorder:
         self.recordings.append(recording)
         return recording
 
-    def enter(self, recording: FakeRecording) -> object:
+    def enter(self, recording: FakeRecording, alone: bool) -> object:
         assert not recording.finished
         recording.log.append("enter")
         return current.set(recording)
