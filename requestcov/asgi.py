@@ -101,14 +101,16 @@ async def _recorded(
 ) -> Any:
     exchange = Exchange(recorder, recording, routes.from_scope, scope)
     response = _Response(send, exchange)
-    step = exchange.enter(alone=False)
+    halt, entered = exchange.enter(alone=False)
     try:
         value = await app(scope, receive, response.send)
     except BaseException as error:
-        exchange.leave(step)
+        halt()
+        exchange.leave(entered)
         exchange.end(error)
         raise
-    exchange.leave(step)
+    halt()
+    exchange.leave(entered)
     exchange.end(partial="aborted" if response.is_cut() else None)
     return value
 

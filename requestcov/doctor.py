@@ -139,11 +139,12 @@ def try_engine(branch: bool) -> str | None:
         if refused is not None:
             return WHY.get(refused, refused)
         token = active.set(collection)
-        step = engine.enter(collection)
+        halt, entered = engine.enter(collection)
         try:
             _trial()
         finally:
-            engine.leave(collection, step)
+            halt()
+            engine.leave(collection, entered)
             active.reset(token)
         lines = engine.end(collection)
     finally:

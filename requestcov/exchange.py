@@ -16,8 +16,9 @@ from typing import Any
 from requestcov import routes
 from requestcov.complaints import Complaints, describe
 from requestcov.config import Config
+from requestcov.engines import NOTHING, Step
 from requestcov.errors import ConfigError
-from requestcov.recorder import Recorder, Step, get_recorder
+from requestcov.recorder import Recorder, get_recorder
 from requestcov.recording import Recording
 
 MARKER = "requestcov"
@@ -75,26 +76,30 @@ class Exchange:
         self._read_route = read_route
         self._source: Mapping[str, Any] | None = source
 
-    def enter(self, alone: bool = True) -> Step | None:
-        """Lines that run from here on belong to the request; returns what ``leave`` needs.
+    def enter(self, alone: bool = True) -> Step:
+        """Lines that run from here on belong to the request.
 
         Args:
             alone: False where other requests run on this thread before ``leave``.
+
+        Returns:
+            A callable that never fails, to be called first when the step has ended, in the
+            frame that ran it: nothing is collected any more. And what ``leave`` needs.
         """
         if self.ended:
-            return None
+            return NOTHING
         try:
             return self._recorder.enter(self.recording, alone)
         except Exception:
             log_failure("enter a recording")
-            return None
+            return NOTHING
 
-    def leave(self, step: Step | None) -> None:
+    def leave(self, entered: object) -> None:
         """Undo ``enter``."""
-        if step is None:
+        if entered is None:
             return
         try:
-            self._recorder.leave(self.recording, step)
+            self._recorder.leave(self.recording, entered)
         except Exception:
             log_failure("leave a recording")
 

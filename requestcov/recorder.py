@@ -11,14 +11,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import replace
+from typing import Any
 
 from requestcov import native, routes
 from requestcov.assembler import Assembler
 from requestcov.complaints import Complaints, describe
 from requestcov.config import Config
-from requestcov.engines import Collection, select
+from requestcov.engines import Collection, Step, select
 from requestcov.pipeline import Pipeline
 from requestcov.recording import MAX_LABEL, Recording
 from requestcov.sampling import Decision, Sampler
@@ -33,10 +34,6 @@ WHY = {
     "no_monitoring": "this Python has no sys.monitoring",
 }
 """What an engine's refusal to begin means, for people."""
-
-
-Step = tuple[object, Token[Collection | None]]
-"""What the engine and the context variable need to undo an ``enter``."""
 
 
 class Recorder:
@@ -121,23 +118,28 @@ class Recorder:
         return recording
 
     def enter(self, recording: Recording, alone: bool = True) -> Step:
-        """A step of the request starts on this thread; returns what :meth:`leave` needs.
+        """A step of the request starts on this thread.
 
         Args:
             alone: until :meth:`leave`, this thread runs nothing but the request. False on an
                 event loop, where the step may be interrupted by others.
+
+        Returns:
+            A callable that halts the collecting, for the step's own frame to call first of
+            all when the step has ended; and what :meth:`leave` needs.
         """
         # In this order: the engine looks at the recording that the context held before.
-        entered = self.engine.enter(recording, alone)
-        return entered, self.active.set(recording)
+        halt, entered = self.engine.enter(recording, alone)
+        return halt, (entered, self.active.set(recording))
 
-    def leave(self, recording: Recording, step: Step) -> None:
+    def leave(self, recording: Recording, entered: Any) -> None:
         """The step has ended, perhaps in another context than it started in."""
+        inner, token = entered
         try:
-            self.engine.leave(recording, step[0])
+            self.engine.leave(recording, inner)
         finally:
             try:
-                self.active.reset(step[1])
+                self.active.reset(token)
             except (ValueError, RuntimeError, LookupError):
                 if self.active.get() is recording:
                     self.active.set(None)

@@ -94,14 +94,16 @@ def _header(environ: Environ, name: str) -> str | None:
 def _recorded(
     app: Application, environ: Environ, start_response: StartResponse, exchange: Exchange
 ) -> Iterable[bytes]:
-    step = exchange.enter()
+    halt, entered = exchange.enter()
     try:
         result = app(environ, _StartResponse(start_response, exchange))
     except BaseException as error:
-        exchange.leave(step)
+        halt()
+        exchange.leave(entered)
         exchange.end(error)
         raise
-    exchange.leave(step)
+    halt()
+    exchange.leave(entered)
     if _runs_no_app_code(result, environ):
         exchange.end()
         return result
@@ -183,21 +185,24 @@ class _Run:
     def next(self, iterator: Iterator[bytes]) -> bytes:
         self._started = True
         exchange = self._exchange
-        step = exchange.enter()
+        halt, entered = exchange.enter()
         try:
             chunk = next(iterator)
         except StopIteration:
-            exchange.leave(step)
+            halt()
+            exchange.leave(entered)
             self._exhausted = True
             # A sized result may be read once for its length and again for its bytes.
             if not self._sized:
                 exchange.responded()
             raise
         except BaseException as error:
-            exchange.leave(step)
+            halt()
+            exchange.leave(entered)
             exchange.end(error)
             raise
-        exchange.leave(step)
+        halt()
+        exchange.leave(entered)
         return chunk
 
     def close(self) -> None:
@@ -211,14 +216,16 @@ class _Run:
 
     def _step(self, call: Callable[..., Value], *args: object) -> Value:
         exchange = self._exchange
-        step = exchange.enter()
+        halt, entered = exchange.enter()
         try:
             value = call(*args)
         except BaseException as error:
-            exchange.leave(step)
+            halt()
+            exchange.leave(entered)
             exchange.end(error)
             raise
-        exchange.leave(step)
+        halt()
+        exchange.leave(entered)
         return value
 
     def __del__(self) -> None:

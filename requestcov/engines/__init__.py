@@ -13,11 +13,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
-from requestcov.engines.collection import LIMBO, Collection, Lines
+from requestcov.engines.collection import LIMBO, NOTHING, Collection, Lines, Step
 from requestcov.engines.monitoring import MonitoringEngine
 from requestcov.engines.trace import TraceEngine
 
-__all__ = ["LIMBO", "Choice", "Collection", "Engine", "Lines", "select"]
+__all__ = ["LIMBO", "NOTHING", "Choice", "Collection", "Engine", "Lines", "Step", "select"]
 
 
 class Engine(Protocol):
@@ -33,13 +33,15 @@ class Engine(Protocol):
         Returns None, or the reason why nothing can be collected now.
         """
 
-    def enter(self, collection: Collection, alone: bool = True) -> object | None:
-        """This thread starts a step of the request; returns what ``leave`` needs.
+    def enter(self, collection: Collection, alone: bool = True) -> Step:
+        """This thread starts a step of the request.
 
         Alone: until ``leave`` everything that runs on this stack is the request's own.
+        Returns what halts the collecting, to be called first when the step has ended, in
+        the frame that ran it, so that ``leave`` is not collected; and what ``leave`` needs.
         """
 
-    def leave(self, collection: Collection, step: object | None) -> None:
+    def leave(self, collection: Collection, entered: object) -> None:
         """The step has ended. As deep in calls as ``enter`` was, on the same thread."""
 
     def mark(self, collection: Collection) -> None:

@@ -8,6 +8,13 @@ that engines write to for one that nobody reads.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+
+Step = tuple[Callable[[], object], object]
+"""What halts the collecting of a step, by one C call that never fails; and what ``leave`` needs."""
+
+NOTHING: Step = (bool, None)
+"""The Step of an engine that has nothing to do for it; bool() has no effect."""
 
 Lines = dict[str, set[int]]
 """``co_filename`` to line numbers; from the trace engine with arcs, to packed pairs."""

@@ -31,7 +31,7 @@ from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
 from typing import Any
 
 from requestcov import _coverage
-from requestcov.engines.collection import LIMBO, Collection, Lines
+from requestcov.engines.collection import LIMBO, NOTHING, Collection, Lines, Step
 from requestcov.native import new_reentrant_lock
 
 TOOL = "requestcov"
@@ -84,10 +84,11 @@ class MonitoringEngine:
             sys.monitoring.restart_events()
         return None
 
-    def enter(self, collection: Collection, alone: bool = True) -> None:
+    def enter(self, collection: Collection, alone: bool = True) -> Step:
         """Nothing to do: events follow the context by themselves."""
+        return NOTHING
 
-    def leave(self, collection: Collection, step: object | None) -> None:
+    def leave(self, collection: Collection, entered: object) -> None:
         """Nothing to do."""
 
     def mark(self, collection: Collection) -> None:

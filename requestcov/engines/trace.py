@@ -30,12 +30,9 @@ from typing import Any
 
 from requestcov import _coverage
 from requestcov.engines import workers
-from requestcov.engines.collection import LIMBO, Collection, Lines
+from requestcov.engines.collection import LIMBO, NOTHING, Collection, Lines, Step
 from requestcov.engines.greenlets import Switches, current_greenlet
 from requestcov.native import new_local, new_reentrant_lock
-
-_Step = tuple[Any, Any, bool]
-"""A step's tracer, the one it displaced or None, whether switches of greenlets are watched for it."""
 
 
 class _Turns:
@@ -96,14 +93,14 @@ class TraceEngine:
         self._flight[collection] = None
         return None
 
-    def enter(self, collection: Collection, alone: bool = True) -> object | None:
+    def enter(self, collection: Collection, alone: bool = True) -> Step:
         displaced: Any = sys.gettrace()
         if not collection.open or not self._ours(displaced):
-            return None
+            return NOTHING
         if not alone:
-            return self._join(collection, displaced)
+            return bool, self._join(collection, displaced)
         tracer = self._new_tracer()
-        step: _Step = (tracer, displaced, self._switches.watch())
+        step = tracer.stop, (tracer, displaced, self._switches.watch())
         # In this order: who ends the collection meanwhile finds it held, or is seen here.
         self._steps[tracer] = collection
         if collection.open:
@@ -113,20 +110,20 @@ class TraceEngine:
             tracer.start()
         return step
 
-    def leave(self, collection: Collection, step: object | None) -> None:
-        if isinstance(step, tuple):
+    def leave(self, collection: Collection, entered: Any) -> None:
+        if isinstance(entered, tuple):
+            tracer, displaced, watched = entered
             function = sys.gettrace()
-            tracer, displaced, watched = step
-            if function is tracer:
-                sys.settrace(None)  # at once: what follows is not the app's
             tracer.stop()
-            entered = self._steps.pop(tracer, None) is not None
+            if function is tracer:
+                sys.settrace(None)
             if watched:
                 self._switches.unwatch()
-            # A tracer that was cut short has taken itself off; any other function is the app's.
-            if entered and (function is tracer or function is None) and self._wanted(displaced):
+            # One that was stopped has taken itself off; any other function is the app's.
+            mine = function is tracer or function is None
+            if self._steps.pop(tracer, None) is not None and mine and self._wanted(displaced):
                 displaced.start()  # as deep in calls as when enter set it aside
-        elif step is not None:
+        elif entered is not None:
             self._part(collection)
 
     def follow(self) -> object | None:

@@ -68,12 +68,13 @@ class Laboratory:
     @contextmanager
     def inside(self, collection: Collection, alone: bool | None = None) -> Iterator[None]:
         """One step of the request, as the recorder brackets it; not alone on an event loop."""
-        step = self.engine.enter(collection, self.alone if alone is None else alone)
+        halt, entered = self.engine.enter(collection, self.alone if alone is None else alone)
         token = self.active.set(collection)
         try:
             yield
         finally:
-            self.engine.leave(collection, step)
+            halt()
+            self.engine.leave(collection, entered)
             self.active.reset(token)
 
     def end(self, collection: Collection) -> dict[str, set[int]]:

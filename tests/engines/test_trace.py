@@ -558,12 +558,12 @@ def test_leave_in_another_context_or_without_enter_does_nothing(lab: Laboratory,
     collection = lab.begin()
     lab.engine.leave(collection, None)
     for alone in (True, False):
-        step = lab.engine.enter(collection, alone)
-        thread = threading.Thread(target=lambda step=step: lab.engine.leave(collection, step))
+        _, entered = lab.engine.enter(collection, alone)
+        thread = threading.Thread(target=lambda entered=entered: lab.engine.leave(collection, entered))
         thread.start()
         thread.join()
-        lab.engine.leave(collection, step)
-        lab.engine.leave(collection, step)
+        lab.engine.leave(collection, entered)
+        lab.engine.leave(collection, entered)
         assert sys.gettrace() is None
     lab.end(collection)
 

@@ -56,7 +56,7 @@ ARROWS = {
     "recording": FOUNDATION | {"engines", "routes", "sampling"},
     "assembler": MEASURING | {"engines", "recording"},
     "recorder": LIVE - {"recorder", "exchange", "options", "wsgi", "asgi", ""},
-    "exchange": FOUNDATION | {"recorder", "recording", "routes"},
+    "exchange": FOUNDATION | {"engines", "recorder", "recording", "routes"},
     "wsgi": FOUNDATION | {"exchange", "options", "recorder", "recording", "routes"},
     "asgi": FOUNDATION | {"exchange", "options", "recorder", "recording", "routes"},
     "": LIVE - {""},

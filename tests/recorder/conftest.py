@@ -123,11 +123,11 @@ def serve(recorder, work, *args, method="GET", path="/", header=no_header):
     if recording is None:
         work(*args)
         return None
-    token = recorder.enter(recording)
+    _, entered = recorder.enter(recording)
     try:
         work(*args)
     finally:
-        recorder.leave(recording, token)
+        recorder.leave(recording, entered)
     recorder.responded(recording)
     recorder.finish(recording)
     return recording

@@ -33,10 +33,10 @@ def test_lines_between_two_steps_of_a_request_are_not_its_own(bench):
     recorder = bench.recorder()
     recording = recorder.begin("GET", "/", no_header)
     for work in (bench.shop.order, bench.shop.order):
-        token = recorder.enter(recording)
+        _, entered = recorder.enter(recording)
         assert requestcov.current() == recording.id
         work()
-        recorder.leave(recording, token)
+        recorder.leave(recording, entered)
         assert requestcov.current() is None
         bench.shop.parcel()
     recorder.finish(recording)
@@ -47,14 +47,14 @@ def test_lines_between_two_steps_of_a_request_are_not_its_own(bench):
 def test_a_step_that_is_left_in_another_context_leaves_nothing_in_this_one(bench):
     recorder = bench.recorder()
     recording = recorder.begin("GET", "/", no_header)
-    token = contextvars.copy_context().run(recorder.enter, recording)
-    recorder.leave(recording, token)
+    _, entered = contextvars.copy_context().run(recorder.enter, recording)
+    recorder.leave(recording, entered)
     assert recorder.active.get() is None
-    token = recorder.enter(recording)
+    _, entered = recorder.enter(recording)
     other = contextvars.copy_context()
-    other.run(recorder.leave, recording, token)
+    other.run(recorder.leave, recording, entered)
     assert other.run(recorder.active.get) is None
-    recorder.leave(recording, token)
+    recorder.leave(recording, entered)
     recorder.finish(recording)
     assert len(bench.records(recorder)) == 1
 
@@ -62,10 +62,10 @@ def test_a_step_that_is_left_in_another_context_leaves_nothing_in_this_one(bench
 def test_what_the_app_raised_is_named_and_its_message_is_not_kept(bench):
     recorder = bench.recorder()
     recording = recorder.begin("GET", "/", no_header)
-    token = recorder.enter(recording)
+    _, entered = recorder.enter(recording)
     with pytest.raises(ValueError, match="of SKU-7781") as caught:
         bench.shop.fail("SKU-7781")
-    recorder.leave(recording, token)
+    recorder.leave(recording, entered)
     recorder.finish(recording, caught.value)
     (record,) = bench.records(recorder)
     assert record.error == "builtins.ValueError"
@@ -77,14 +77,14 @@ def test_what_the_app_raised_is_named_and_its_message_is_not_kept(bench):
 def test_what_runs_only_after_the_response_is_background(bench):
     recorder = bench.recorder()
     recording = recorder.begin("GET", "/", no_header)
-    token = recorder.enter(recording)
+    _, entered = recorder.enter(recording)
     bench.shop.order()
     recorder.responded(recording)
     duration = recording.duration
     bench.shop.order()
     bench.shop.call(bench.shop.parcel)
     recorder.responded(recording)
-    recorder.leave(recording, token)
+    recorder.leave(recording, entered)
     recorder.finish(recording)
     assert recording.duration == duration
     (record,) = bench.records(recorder)
@@ -98,10 +98,10 @@ def test_what_outlives_its_request_adds_nothing_to_it_or_to_a_later_one(bench):
     """A task started in a request holds its recording in its context for ever."""
     recorder = bench.recorder()
     recording = recorder.begin("GET", "/", no_header)
-    token = recorder.enter(recording)
+    _, entered = recorder.enter(recording)
     inherited = contextvars.copy_context()
     bench.shop.order()
-    recorder.leave(recording, token)
+    recorder.leave(recording, entered)
     recorder.finish(recording)
     inherited.run(bench.shop.parcel)
     assert inherited.run(requestcov.current) is None
@@ -140,12 +140,12 @@ def test_more_recordings_at_once_than_allowed_are_turned_away_and_counted(bench)
 def test_a_recording_that_takes_too_long_is_cut_kept_and_gives_its_place_back(bench):
     recorder = bench.recorder(max_duration=0.05, flush_interval=0.01, max_in_flight=1)
     recording = recorder.begin("GET", "/", no_header)
-    token = recorder.enter(recording)
+    _, entered = recorder.enter(recording)
     bench.shop.order()
     until(lambda: bench.records())
     bench.shop.parcel()
     assert requestcov.current() is None
-    recorder.leave(recording, token)
+    recorder.leave(recording, entered)
     assert serve(recorder, bench.shop.parcel) is not None
     recorder.finish(recording)
     cut, whole = bench.records(recorder)
@@ -202,7 +202,7 @@ def test_a_child_forked_inside_a_request_leaves_the_request_to_its_parent(bench)
     """It runs on as the app, through the end of the request, and records its own."""
     recorder = bench.recorder()
     recording = recorder.begin("GET", "/parent", no_header)
-    token = recorder.enter(recording)
+    _, entered = recorder.enter(recording)
     bench.shop.order()
     with warnings.catch_warnings():
         # The drainer is a thread, and CPython warns of those.
@@ -213,7 +213,7 @@ def test_a_child_forked_inside_a_request_leaves_the_request_to_its_parent(bench)
         try:
             bench.shop.parcel()
             recorder.responded(recording)
-            recorder.leave(recording, token)
+            recorder.leave(recording, entered)
             recorder.finish(recording)
             serve(recorder, bench.shop.parcel, path="/child")
             status = 0 if recorder.flush(10.0) else 2
@@ -224,7 +224,7 @@ def test_a_child_forked_inside_a_request_leaves_the_request_to_its_parent(bench)
         assert time.monotonic() < limit
         time.sleep(0.005)
     assert ended[1] == 0
-    recorder.leave(recording, token)
+    recorder.leave(recording, entered)
     recorder.finish(recording)
     records = {record.route: record for record in bench.records(recorder)}
     assert {route: bench.lines(record) for route, record in records.items()} == {
@@ -238,11 +238,11 @@ def test_a_child_forked_inside_a_request_leaves_the_request_to_its_parent(bench)
 def test_closing_keeps_what_is_open_as_aborted_and_a_request_later_is_not_recorded(bench):
     recorder = bench.recorder()
     recording = recorder.begin("GET", "/", no_header)
-    token = recorder.enter(recording)
+    _, entered = recorder.enter(recording)
     bench.shop.order()
     recorder.close()
     bench.shop.parcel()
-    recorder.leave(recording, token)
+    recorder.leave(recording, entered)
     recorder.finish(recording)
     (record,) = bench.records()
     assert (record.partial, bench.lines(record)) == ("aborted", ORDER)

@@ -40,9 +40,9 @@ def test_an_app_gets_almost_as_deep_as_without_us(bench, deep):
         reached.append(deep.dive(0))
 
     recording = recorder.begin("GET", "/", lambda name: None)
-    token = recorder.enter(recording)
+    _, entered = recorder.enter(recording)
     dive()
-    recorder.leave(recording, token)
+    recorder.leave(recording, entered)
     recorder.finish(recording)
     dive()
     recorded, bare = reached

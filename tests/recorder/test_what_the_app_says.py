@@ -141,14 +141,14 @@ def test_annotating_from_many_threads_stays_within_the_limit_and_raises_nothing(
     errors = []
 
     def work(name):
-        token = recorder.enter(recording)
+        _, entered = recorder.enter(recording)
         try:
             for number in range(200):
                 requestcov.annotate(**{f"{name}{number}": number})
         except Exception as error:
             errors.append(error)
         finally:
-            recorder.leave(recording, token)
+            recorder.leave(recording, entered)
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
     for thread in threads:

@@ -61,10 +61,10 @@ class FakeRecorder:
         self.recordings.append(recording)
         return recording
 
-    def enter(self, recording: FakeRecording, alone: bool) -> object:
+    def enter(self, recording: FakeRecording, alone: bool) -> tuple[Any, object]:
         assert not recording.finished
         recording.log.append("enter")
-        return current.set(recording)
+        return bool, current.set(recording)
 
     def leave(self, recording: FakeRecording, token: Any) -> None:
         recording.log.append("leave")
