@@ -163,39 +163,43 @@ class TracerMissing(Exception):
     """coverage.py was installed without its C tracer."""
 
 
-def new_tracer(
+def tracers(
     *,
     should_trace: Callable[[str, Any], Any],
     cache: dict[str, Any],
-    data: dict[str, set[int]],
     arcs: bool,
     starts_context: Callable[[Any], object | None] | None = None,
     switch_context: Callable[[Any], None] | None = None,
-) -> Any:
-    """A CTracer that asks ``starts_context`` at each call until it answers with an object.
+) -> Callable[[dict[str, set[int]]], Any]:
+    """What makes CTracers that are alike, each for a dict that it is to fill.
 
-    From then to the return of that frame it runs at C speed in the context
-    that ``switch_context`` was told of. Without ``starts_context`` it asks nothing.
+    They ask ``starts_context`` at each call until it answers with an object. From then
+    to the return of that frame they run at C speed in the context that
+    ``switch_context`` was told of. Without ``starts_context`` they ask nothing.
 
     Raises:
         TracerMissing: there is no C tracer in this coverage.py.
     """
     if CTracer is None:
         raise TracerMissing("coverage.tracer cannot be imported")
-    tracer = CTracer()
-    tracer.data = data  # type: ignore[assignment]
-    tracer.should_trace = should_trace
-    tracer.should_trace_cache = cache
-    tracer.trace_arcs = arcs
-    tracer.should_start_context = starts_context
-    tracer.switch_context = switch_context
-    tracer.concur_id_func = None
-    tracer.check_include = None
-    tracer.file_tracers = {}
     # The locks guard the dict of files; the GIL does that for plain dicts and sets. They are
     # called at every call of measured code: this is the cheapest callable without an effect.
-    tracer.lock_data = tracer.unlock_data = gc.isenabled
-    return tracer
+    lock = gc.isenabled
+
+    def make(data: dict[str, set[int]]) -> Any:
+        # What only plugins for other languages need is left out.
+        tracer: Any = CTracer()
+        tracer.data = data
+        tracer.should_trace = should_trace
+        tracer.should_trace_cache = cache
+        tracer.trace_arcs = arcs
+        tracer.should_start_context = starts_context
+        tracer.switch_context = switch_context
+        tracer.concur_id_func = None
+        tracer.lock_data = tracer.unlock_data = lock
+        return tracer
+
+    return make
 
 
 def asks(function: object, should_trace: object) -> bool:

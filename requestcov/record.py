@@ -29,9 +29,13 @@ starts at that line.
 """
 
 
-def new_id() -> str:
-    """A UUID version 7 (RFC 9562 §5.7) as text: sortable by time, unguessable."""
-    millis = time.time_ns() // 1_000_000
+def new_id(at: float | None = None) -> str:
+    """A UUID version 7 (RFC 9562 §5.7) as text: sortable by time, unguessable.
+
+    Args:
+        at: the time it tells, in seconds since 1970; None: now.
+    """
+    millis = int((time.time() if at is None else at) * 1000)
     tail = int.from_bytes(os.urandom(10), "big")
     value = (millis & 0xFFFFFFFFFFFF) << 80 | tail
     value = value & ~(0xF << 76) | 0x7 << 76

@@ -32,7 +32,6 @@ class Recording(Collection):
     """One request being measured; what the context variable holds.
 
     Attributes:
-        id: UUIDv7 text.
         seq: its number among the sampled requests of the process.
         method: HTTP method, or ``WEBSOCKET``.
         route: the template, once the framework has told it.
@@ -45,13 +44,13 @@ class Recording(Collection):
 
     __slots__ = (
         "__weakref__",
+        "_ids",
         "after",
         "clock",
         "decision",
         "duration",
         "error",
         "fallback",
-        "id",
         "labels",
         "method",
         "partial",
@@ -66,7 +65,7 @@ class Recording(Collection):
 
     def __init__(self, method: str, path: str, decision: Decision, seq: int) -> None:
         super().__init__()
-        self.id = new_id()
+        self._ids: list[str] = []
         self.seq = seq
         self.pid = os.getpid()
         self.method = routes.known_method(method)
@@ -84,9 +83,18 @@ class Recording(Collection):
         self.time = datetime.now(UTC)
         self.clock = time.perf_counter()
 
+    @property
+    def id(self) -> str:
+        """UUIDv7 text, made when it is first asked for: mostly by the drainer, for it is not cheap."""
+        if not self._ids:
+            self._ids.append(new_id(self.time.timestamp()))
+        return self._ids[0]  # of threads that ask at once, the first to append wins
+
     def trace(self, traceparent: str | None) -> None:
         """Take the trace id from a traceparent header; a malformed one is as good as none."""
-        match = _TRACEPARENT.fullmatch(traceparent or "")
+        if traceparent is None:
+            return
+        match = _TRACEPARENT.fullmatch(traceparent)
         if match is not None and (match[2] is None or not match[0].startswith("00")):
             self.trace_id = match[1]
 

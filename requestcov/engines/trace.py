@@ -77,8 +77,10 @@ class TraceEngine:
         # Whoever may yet write to a collection is in one of these two.
         self._steps: dict[Any, Collection] = {}
         self._turns: dict[_Turns, None] = {}
+        self._looked_at = 0
         try:
-            self._new_tracer()
+            self._tracer = self._tracers(None)
+            self._gated = self._tracers(self._starts_context)
             self._lost: str | None = None
         except _coverage.TracerMissing:
             self._lost = "no_c_tracer"
@@ -89,7 +91,9 @@ class TraceEngine:
         if not self._ours(sys.gettrace()):
             return "trace_function_taken"
         collection.lines = {}  # the C tracer makes the sets itself
-        workers.hook(self, self._unhook)
+        if len(sys.modules) != self._looked_at:  # it may be time for a hook
+            self._looked_at = len(sys.modules)
+            workers.hook(self, self._unhook)
         self._flight[collection] = None
         return None
 
@@ -99,7 +103,7 @@ class TraceEngine:
             return NOTHING
         if not alone:
             return bool, self._join(collection, displaced)
-        tracer = self._new_tracer()
+        tracer = self._tracer(LIMBO)
         step = tracer.stop, (tracer, displaced, self._switches.watch())
         # In this order: who ends the collection meanwhile finds it held, or is seen here.
         self._steps[tracer] = collection
@@ -185,6 +189,7 @@ class TraceEngine:
         for unhook in self._unhook.values():
             unhook()
         self._unhook.clear()
+        self._looked_at = 0
 
     def _held(self, collection: Collection) -> bool:
         """Whether frames may be running that add to the sets of a collection."""
@@ -198,7 +203,7 @@ class TraceEngine:
             turns = here.get(who) or _Turns(self._switches.watch())
             if not turns.guests or isinstance(guest, Collection):
                 # A tracer without guests was stopped by another thread and has lost count.
-                tracer = self._new_tracer(self._starts_context)
+                tracer = self._gated(LIMBO)
                 around = self._active.get()
                 if displaced is not None:
                     displaced.stop()
@@ -248,11 +253,12 @@ class TraceEngine:
         """Whether a trace function is a tracer of this engine, or none at all."""
         return function is None or _coverage.asks(function, self._asks)
 
-    def _new_tracer(self, starts_context: Callable[[object], Collection | None] | None = None) -> Any:
-        return _coverage.new_tracer(
+    def _tracers(
+        self, starts_context: Callable[[object], Collection | None] | None
+    ) -> Callable[[Lines], Any]:
+        return _coverage.tracers(
             should_trace=self._asks,
             cache=self._cache,
-            data=LIMBO,
             arcs=self.arcs,
             starts_context=starts_context,
             switch_context=_switch_context,
@@ -262,7 +268,7 @@ class TraceEngine:
         """A tracer for a greenlet that nobody entered."""
         if self._starts_context(None) is None:
             return None
-        return self._new_tracer(self._starts_context)
+        return self._gated(LIMBO)
 
     def _starts_context(self, frame: object) -> Collection | None:
         collection = self._active.get()

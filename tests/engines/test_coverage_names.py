@@ -29,19 +29,18 @@ from tests.engines.laboratory import make_module, oracle
 VERSION = f"coverage.py {coverage.__version__}"
 
 
-def tracer(**given: Any) -> Any:
+def tracer(data: dict[str, set[int]] | None = None, **given: Any) -> Any:
     """A CTracer that traces every file, in one context only, unless told otherwise."""
     collection = object()
     wanted: dict[str, Any] = {
         "should_trace": lambda name, frame: _coverage.disposition(name, True),
         "cache": {},
-        "data": {},
         "arcs": False,
         "starts_context": lambda frame: collection,
         "switch_context": lambda context: None,
         **given,
     }
-    return _coverage.new_tracer(**wanted)
+    return _coverage.tracers(**wanted)({} if data is None else data)
 
 
 TWO = """
