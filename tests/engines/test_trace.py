@@ -196,6 +196,23 @@ def test_the_hooks_are_put_on_once_and_taken_off_at_the_end(lab: Laboratory, mod
     assert item.run is before
 
 
+def test_a_library_that_is_loaded_later_is_hooked_by_the_next_request(
+    lab: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run_sync(function: Callable[..., Any]) -> Any:
+        return function()
+
+    monkeypatch.delitem(sys.modules, "trio.to_thread", raising=False)
+    lab.end(lab.begin())
+    library = ModuleType("trio.to_thread")
+    library.run_sync = run_sync  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "trio.to_thread", library)
+    lab.end(lab.begin())
+    assert library.run_sync is not run_sync  # type: ignore[attr-defined]
+    lab.engine.close()
+    assert library.run_sync is run_sync  # type: ignore[attr-defined]
+
+
 def test_a_hook_that_somebody_else_covered_is_left_alone(lab: Laboratory, module: ModuleType) -> None:
     """Taking it off would take theirs off too; it does nothing any more."""
     item = concurrent.futures.thread._WorkItem

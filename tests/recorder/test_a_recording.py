@@ -246,3 +246,24 @@ def test_closing_keeps_what_is_open_as_aborted_and_a_request_later_is_not_record
     recorder.finish(recording)
     (record,) = bench.records()
     assert (record.partial, bench.lines(record)) == ("aborted", ORDER)
+
+
+def test_the_id_is_one_for_all_who_ask_and_tells_when_the_request_began(bench):
+    recorder = bench.recorder()
+    recording = recorder.begin("GET", "/", no_header)
+    ready, ids = threading.Barrier(8), []
+
+    def ask():
+        ready.wait(10)
+        ids.append(recording.id)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    recorder.finish(recording)
+    (record,) = bench.records(recorder)
+    assert set(ids) == {record.id}
+    millis = int(record.id[:13].replace("-", ""), 16)
+    assert abs(millis - record.time.timestamp() * 1000) <= 1
