@@ -99,12 +99,12 @@ class TraceEngine:
 
     def enter(self, collection: Collection, alone: bool = True) -> Step:
         displaced: Any = sys.gettrace()
-        if not collection.open or not self._ours(displaced):
+        if displaced is not None and not self._ours(displaced):
             return NOTHING
         if not alone:
-            return bool, self._join(collection, displaced)
+            return (bool, self._join(collection, displaced)) if collection.open else NOTHING
         tracer = self._tracer(LIMBO)
-        step = tracer.stop, (tracer, displaced, self._switches.watch())
+        step = tracer.stop, (tracer, displaced, "greenlet" in sys.modules and self._switches.watch())
         # In this order: who ends the collection meanwhile finds it held, or is seen here.
         self._steps[tracer] = collection
         if collection.open:
@@ -123,9 +123,11 @@ class TraceEngine:
                 sys.settrace(None)
             if watched:
                 self._switches.unwatch()
+            forgotten = self._steps.pop(tracer, None) is None
             # One that was stopped has taken itself off; any other function is the app's.
-            mine = function is tracer or function is None
-            if self._steps.pop(tracer, None) is not None and mine and self._wanted(displaced):
+            if displaced is None or forgotten or (function is not tracer and function is not None):
+                return
+            if self._wanted(displaced):
                 displaced.start()  # as deep in calls as when enter set it aside
         elif entered is not None:
             self._part(collection)
