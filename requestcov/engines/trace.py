@@ -247,8 +247,9 @@ class TraceEngine:
 
     def _wanted(self, tracer: Any) -> bool:
         """Whether a tracer that was set aside, or None, still has somebody to trace for."""
-        if tracer is None or tracer in self._steps:
-            return tracer is not None
+        collection = None if tracer is None else self._steps.get(tracer)
+        if collection is not None:
+            return collection.open
         return any(turns.tracer is tracer and turns.guests for turns in list(self._turns))
 
     def _ours(self, function: Any) -> bool:

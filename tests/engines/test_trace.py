@@ -341,6 +341,7 @@ def test_an_outer_request_that_is_cut_meanwhile_is_traced_no_more(
 ) -> None:
     inner = Collection()
     found: list[dict[str, set[int]]] = []
+    after: list[object] = []
 
     def call() -> None:
         assert lab.engine.begin(inner) is None
@@ -349,11 +350,13 @@ def test_an_outer_request_that_is_cut_meanwhile_is_traced_no_more(
             thread.start()
             thread.join()
             module.f(0)
+        after.append(sys.gettrace())
 
     outer = lab.begin()
     with lab.inside(outer):
         module.nest(call)
-    assert sys.gettrace() is None
+    after.append(sys.gettrace())
+    assert after == [None, None]
     assert found == [{module.__file__: {5, 6, 10, 11, 28, 29}}]
     assert lab.end(inner) == {module.__file__: {5, 7}}
     assert lab.record(lambda: module.outer(lambda: None)) == {5, 6, 10, 11, 12}
