@@ -15,9 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
+from typing import Any
 
 from requestcov._coverage import Parsed, decode_source
 from requestcov._coverage import parse as parse_source
+from requestcov._source_cache import SourceCache, key_of
+from requestcov.record import format_lines, parse_lines
 
 
 @dataclass(frozen=True)
@@ -84,18 +87,72 @@ def digest_of(content: bytes) -> str:
     return blake2b(content, digest_size=16).hexdigest()
 
 
-def parse(path: str, digest: str, content: bytes | str, exclude_lines: Sequence[str] = ()) -> Source:
+def parse(
+    path: str,
+    digest: str,
+    content: bytes | str,
+    exclude_lines: Sequence[str] = (),
+    cache: SourceCache | None = None,
+) -> Source:
     """Understand a file's content; never raises, a text beyond this Python has a ``problem``.
 
     Args:
         path, digest: what the result is to be called.
         content: the file's bytes, or already its text.
         exclude_lines: regular expressions; empty: coverage.py's default pragma.
+        cache: where what was found in this text may stand already; None: nowhere.
     """
     text = decode_source(content, path) if isinstance(content, bytes) else content.removeprefix("\ufeff")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     # str.splitlines would also break at form feeds and U+2028, which Python does not count.
     lines = tuple(text.removesuffix("\n").split("\n")) if text else ()
+    if cache is None:
+        return _understand(path, digest, text, lines, exclude_lines)
+    key = key_of(text.encode("utf-8", "surrogatepass"), exclude_lines)
+    known = _remembered(path, digest, lines, cache.get(key))
+    if known is None:
+        known = _understand(path, digest, text, lines, exclude_lines)
+        if not known.problem:
+            cache.put(key, _memory_of(known))
+    return known
+
+
+def _memory_of(source: Source) -> dict[str, Any]:
+    """All of a source that does not stand in its text."""
+    return {
+        "executable": format_lines(source.executable),
+        "first": sorted(source.first.items()),
+        "functions": [[f.name, f.line, f.start, f.end, format_lines(f.body)] for f in source.functions],
+    }
+
+
+def _remembered(path: str, digest: str, lines: tuple[str, ...], memory: Any) -> Source | None:
+    """The source whose memory this is, or None when it is none."""
+    try:
+        return Source(
+            path,
+            digest,
+            lines,
+            parse_lines(memory["executable"]),
+            tuple(
+                Function(
+                    str(name), int(line), int(start), int(end), parse_lines(body), _text(lines, start, end)
+                )
+                for name, line, start, end, body in memory["functions"]
+            ),
+            {int(line): int(first) for line, first in memory["first"]},
+        )
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return None
+
+
+def _text(lines: tuple[str, ...], start: int, end: int) -> str:
+    return "\n".join(lines[start - 1 : end])
+
+
+def _understand(
+    path: str, digest: str, text: str, lines: tuple[str, ...], exclude_lines: Sequence[str]
+) -> Source:
     try:
         tree = ast.parse(text)
         parsed = parse_source(text, path, exclude_lines)
@@ -136,8 +193,7 @@ def _functions(tree: ast.Module, lines: tuple[str, ...], parsed: Parsed) -> tupl
         body = parsed.first_lines(range(start, end + 1)) & parsed.statements
         body -= taken | parsed.first_lines([node.lineno])
         taken |= body
-        text = "\n".join(lines[start - 1 : end])
-        found.append(Function(name, node.lineno, start, end, body, text))
+        found.append(Function(name, node.lineno, start, end, body, _text(lines, start, end)))
     return tuple(reversed(found))
 
 

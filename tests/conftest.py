@@ -54,6 +54,14 @@ def _close_recorders() -> None:
         recorder.close_all()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the command remembers of parsed files goes to nobody's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def leave_no_trace() -> Iterator[None]:
     """Fail a test that leaves a trace function, a monitoring tool, a thread or a recording behind.

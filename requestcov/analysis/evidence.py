@@ -16,6 +16,7 @@ from datetime import datetime
 from functools import cached_property
 
 from requestcov._source import Source, carried, digest_of, parse
+from requestcov._source_cache import SourceCache
 from requestcov.record import Arc
 from requestcov.storage.results import Outcome, Sample, Selection, StoredBlock
 
@@ -131,6 +132,7 @@ class Sources:
         self._stored = stored
         self._root = root
         self._exclude_lines = tuple(exclude_lines)
+        self._cache = SourceCache()
         self._parsed: dict[Version, Source | None] = {}
 
     def __call__(self, path: str, digest: str) -> Source | None:
@@ -142,7 +144,9 @@ class Sources:
                 content = self._stored(path, digest)
                 if content is None and self._root is not None:
                     content = _from_tree(self._root, path, digest)
-            self._parsed[key] = None if content is None else parse(path, digest, content, self._exclude_lines)
+            self._parsed[key] = (
+                None if content is None else parse(path, digest, content, self._exclude_lines, self._cache)
+            )
         return self._parsed[key]
 
 

@@ -25,8 +25,26 @@ MOST_ASKED = 10_000
 """Requests looked at, at most, to find which of a day's versions of a file is the newest."""
 
 
+def names(place: str, selection: Selection) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What can be asked for: endpoints recorded or seen, and the paths of files that ran, both sorted.
+
+    Raises:
+        StoreError: the store cannot be opened or read.
+    """
+    with _intact(place), open_store(place) as store:
+        found = {cohort.endpoint for cohort in store.cohorts(selection)}
+        found.update(name for ledger in _ledgers(store, selection) for name in ledger.seen)
+        return tuple(sorted(found)), tuple(store.paths())
+
+
 def gather(
-    place: str, selection: Selection, root: str | None, *, by_release: bool = False, by_failed: bool = False
+    place: str,
+    selection: Selection,
+    root: str | None,
+    *,
+    path: str | None = None,
+    by_release: bool = False,
+    by_failed: bool = False,
 ) -> Evidence:
     """Ask a store for everything about a selection.
 
@@ -34,6 +52,7 @@ def gather(
         place: the store's path or URL.
         selection: which requests.
         root: working tree for source texts that the store lacks; None: none.
+        path: only what ran in this file; None: in any.
         by_release, by_failed: whether runs tell these apart.
 
     Raises:
@@ -42,7 +61,7 @@ def gather(
     """
     source = _sources(place, root)
     with _intact(place), open_store(place) as store:
-        return _gather(store, place, selection, source, by_release, by_failed)
+        return _gather(store, place, selection, source, path, by_release, by_failed)
 
 
 def gather_traffic(place: str, selection: Selection, root: str | None) -> Traffic:
@@ -64,7 +83,7 @@ def gather_traffic(place: str, selection: Selection, root: str | None) -> Traffi
         paths = store.spectra({sample.spectrum for sample in samples})
         return Traffic(
             endpoint=selection.endpoint,
-            evidence=_gather(store, place, selection, source, False, True),
+            evidence=_gather(store, place, selection, source, None, False, True),
             samples=samples,
             paths=paths,
             blocks=store.blocks(frozenset().union(*paths.values())),
@@ -94,21 +113,32 @@ def _intact(place: str) -> Iterator[None]:
         ) from error
 
 
-def _gather(
-    store: Store, place: str, selection: Selection, source: Sources, by_release: bool, by_failed: bool
-) -> Evidence:
-    outcomes = store.outcomes(selection)
-    ledgers = [
+def _ledgers(store: Store, selection: Selection) -> list[Ledger]:
+    """Of the processes concerned."""
+    return [
         ledger
         for ledger in store.ledgers()
         if selection.service in (None, ledger.service) and selection.release in (None, ledger.release)
     ]
+
+
+def _gather(
+    store: Store,
+    place: str,
+    selection: Selection,
+    source: Sources,
+    path: str | None,
+    by_release: bool,
+    by_failed: bool,
+) -> Evidence:
+    outcomes = store.outcomes(selection)
+    ledgers = _ledgers(store, selection)
     seen: Counter[str] = Counter()
     for ledger in ledgers:
         seen.update(ledger.seen)
     if selection.endpoint is not None:
         seen = Counter({selection.endpoint: seen[selection.endpoint]})
-    hits = list(store.hits(selection, by_release=by_release, by_failed=by_failed))
+    hits = list(store.hits(selection, path=path, by_release=by_release, by_failed=by_failed))
     blocks = store.blocks({hit.block for hit in hits})
     runs = tuple(
         Run(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
-from requestcov.analysis.gather import gather
+from requestcov.analysis.gather import gather, names
 from requestcov.analysis.listing import of_endpoint, of_file
 from requestcov.commands.asking import (
     NothingFound,
@@ -39,14 +40,17 @@ def run(options: argparse.Namespace) -> None:
     """Print the listing."""
     with needs_rich():
         from requestcov.reports.text import listing
-    evidence = gather(store_of(options), selection_of(options), os.getcwd())
-    found = find_target(options.target, evidence.endpoints, tuple(evidence.newest))
+    place, selection = store_of(options), selection_of(options)
+    found = find_target(options.target, *names(place, selection))
     if found.path is not None:
+        evidence = gather(place, selection, os.getcwd(), path=found.path)
+        if found.path not in evidence.versions:
+            raise NothingFound(f"no recorded request of these ran {found.path}: see --since and the like.")
         digest = _digest(options.digest, evidence.versions[found.path])
         listing.write_file(of_file(evidence, found.path, digest), evidence, output())
     elif found.endpoint is not None:
-        ran = {run.digest for run in evidence.runs if run.endpoint == found.endpoint}
-        digest = _digest(options.digest, sorted(ran))
+        evidence = gather(place, replace(selection, endpoint=found.endpoint), os.getcwd())
+        digest = _digest(options.digest, sorted({run.digest for run in evidence.runs}))
         listings = of_endpoint(evidence, found.endpoint, digest)
         listing.write_endpoint(found.endpoint, listings, evidence, options.whole, output())
         if not listings:

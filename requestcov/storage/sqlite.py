@@ -201,6 +201,10 @@ class Store(Database):
             )
         ]
 
+    def paths(self) -> list[str]:
+        """Every file that ran, sorted."""
+        return sorted(schema.unpack_text(path) for (path,) in self.rows("SELECT DISTINCT path FROM file"))
+
     def source(self, path: str, digest: str) -> str | None:
         """The text of one version of a file; None when it was not sent."""
         row = self.row(

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import django
 
+import requestcov
 from requestcov._source import digest_of, parse
 from requestcov.record import Batch, Block, Ledger, RequestRecord, SourceFile, new_id
 from requestcov.sinks import open_sink
@@ -125,7 +126,9 @@ def make(path: str, count: int) -> None:
 
 def ask(command: list[str], folder: str, cache: str) -> tuple[float, float, int]:
     """Seconds, MB at the most, and the exit code of one question."""
-    environ = {**os.environ, "XDG_CACHE_HOME": cache}
+    # The package that made the store is the one that is asked.
+    package = str(Path(requestcov.__file__).parent.parent)
+    environ = {**os.environ, "XDG_CACHE_HOME": cache, "PYTHONPATH": package}
     start = time.perf_counter()
     with open(os.devnull, "wb") as nowhere:
         process = subprocess.Popen(command, cwd=folder, stdout=nowhere, env=environ)

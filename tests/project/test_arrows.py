@@ -61,8 +61,9 @@ ARROWS = {
     "asgi": FOUNDATION | {"exchange", "options", "recorder", "recording", "routes"},
     "": LIVE - {""},
     # The desk half. Of the live half it sees what the stores hold, and the scope.
-    "_source": {"_coverage", "record"},
-    "analysis": MEASURING | {"_source", "storage"},
+    "_source_cache": set(),
+    "_source": {"_coverage", "_source_cache", "record"},
+    "analysis": MEASURING | {"_source", "_source_cache", "storage"},
     "doctor": LIVE,
     "reports": MEASURING | {"_source", "analysis", "doctor", "storage"},
     "server": MEASURING | {"_source", "analysis", "reports", "storage", "sinks"},
@@ -70,7 +71,7 @@ ARROWS = {
     "cli": {"", "commands", "errors"},
     "testing": LIVE | {"_source", "analysis", "reports"},
 }
-DESK = {"_source", "analysis", "doctor", "reports", "server", "commands", "cli", "testing"}
+DESK = {"_source", "_source_cache", "analysis", "doctor", "reports", "server", "commands", "cli", "testing"}
 
 # In a folder of interchangeable modules, what those share; else they never import each other.
 SHARED = {
