@@ -72,7 +72,7 @@ def _group_end(pattern: str, at: int) -> int:
     return len(pattern)
 
 
-_KNOWN_METHODS = frozenset(
+METHODS = frozenset(
     [
         *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"),
         *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH"),
@@ -83,7 +83,7 @@ _KNOWN_METHODS = frozenset(
 
 def known_method(method: str) -> str:
     """The method, or ``(other)`` for one that no RFC knows: a client may invent any text."""
-    return method if method in _KNOWN_METHODS else "(other)"
+    return method if method in METHODS else "(other)"
 
 
 # One word: lower, UPPER, Capital or camelCase with at least two letters a hump. The

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import inspect
 from _queue import Empty, SimpleQueue
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any, Unpack
 
 from requestcov import native, routes
 from requestcov.config import Config
-from requestcov.exchange import MARKED, MARKER, Exchange, log_failure, open_recorder
+from requestcov.exchange import MARKED, MARKER, Exchange, log_failure, open_recorder, several
 from requestcov.options import Options
 from requestcov.recorder import Recorder
 from requestcov.recording import Recording
+from requestcov.sampling import Entry
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -53,28 +54,56 @@ class ASGIMiddleware:
     def __init__(self, app: Application, config: Config | None = None, **options: Unpack[Options]) -> None:
         self.app = app
         self._call = _single_callable(app)
-        self._recorder = open_recorder(config, options)
+        self._recorder = open_recorder(self, config, options)
+        # Most calls look at nothing else; without a recorder at nothing at all.
+        self._known: Mapping[str, Mapping[str, Entry]] = {}
+        self._flight: Mapping[Any, None] = {}
+        if self._recorder is not None:
+            self._known, self._flight = self._recorder.known, self._recorder.flight
 
     # A real coroutine function: servers take anything else for an ASGI 2 app.
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Await the app, recorded or not; returns and raises what the app does."""
+        if MARKER in scope:
+            return await self._call(scope, receive, send)
+        try:
+            entry = self._known[scope["method"]].get(scope["path"]) if scope["type"] == "http" else None
+        except Exception:  # an unknown method, or a scope that lacks something
+            entry = None
+        # With no second wrapper, and nothing recorded that could be left in the context, there is
+        # nobody to tell and nothing to clear.
+        if entry is None or ((several or self._flight) and not self._take(scope)):
+            return await self._decide(scope, receive, send)
+        left = entry.left
+        if left <= 0:
+            return await self._decide(scope, receive, send)
+        entry.left = left - 1  # see Entry.left: counted, and not recorded
+        try:
+            return await self._call(scope, receive, send)
+        except Exception:
+            self._note_failed(scope)
+            raise
+
+    def _take(self, scope: Scope) -> bool:
+        """Mark a call as met; False when the context must be cleared before it goes on."""
+        scope[MARKER] = MARKED
+        return self._recorder is not None and self._recorder.active.get() is None
+
+    async def _decide(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Ask the recorder about a request, then await the app."""
         recorder = self._recorder
         kind = scope.get("type")
-        if recorder is None or MARKER in scope:
+        if recorder is None:
             return await self._call(scope, receive, send)
         if kind != "http" and kind != "websocket":
             if kind == "lifespan":
                 return await _flushing_lifespan(self._call, scope, receive, send, recorder)
             return await self._call(scope, receive, send)
-        method = path = ""
         recording = None
         try:
             scope[MARKER] = MARKED
-            method = scope["method"] if kind == "http" else "WEBSOCKET"
-            path = scope["path"]
-            # Most requests go no further than this line; see Sampler.passes.
-            if recorder.active.get() is not None or not recorder.passes(method, path):
-                recording = recorder.begin(method, path, partial(_header, scope))
+            method, path = _named(scope)
+            recording = recorder.begin(method, path, partial(_header, scope))
         except Exception:
             log_failure("begin a recording")
         if recording is not None:
@@ -82,11 +111,21 @@ class ASGIMiddleware:
         try:
             return await self._call(scope, receive, send)
         except Exception:
-            try:
-                recorder.failed(method, path)
-            except Exception:
-                log_failure("note an exception")
+            self._note_failed(scope)
             raise
+
+    def _note_failed(self, scope: Scope) -> None:
+        """An exception is about to leave the app in a request that is not recorded."""
+        try:
+            if self._recorder is not None:
+                self._recorder.failed(*_named(scope))
+        except Exception:
+            log_failure("note an exception")
+
+
+def _named(scope: Scope) -> tuple[str, str]:
+    """Method, or ``WEBSOCKET``, and path."""
+    return scope["method"] if scope["type"] == "http" else "WEBSOCKET", scope["path"]
 
 
 def _header(scope: Scope, name: str) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,11 +28,15 @@ MARKER = "requestcov"
 MARKED = "1"
 """Its value: a text, which is all that PEP 3333 allows for a key without a dot."""
 
+several: list[object] = []
+"""Not empty while the process has a second wrapper: only then can a call meet two, and must be marked."""
+
+_wrappers: list[object] = []
 _complaints = Complaints()
 
 
-def open_recorder(config: Config | None, options: Mapping[str, Any]) -> Recorder | None:
-    """The recorder a wrapper uses; None when it is switched off.
+def open_recorder(wrapper: object, config: Config | None, options: Mapping[str, Any]) -> Recorder | None:
+    """The recorder that a new wrapper uses; None when it is switched off.
 
     Raises:
         ConfigError: an option cannot be used, or both a Config and options are given.
@@ -40,7 +45,17 @@ def open_recorder(config: Config | None, options: Mapping[str, Any]) -> Recorder
         config = Config.load(**options)
     elif options:
         raise ConfigError(f"give either a Config or options, not both: {', '.join(options)}.")
-    return get_recorder(config) if config.enabled else None
+    if not config.enabled:
+        return None
+    recorder = get_recorder(config)
+    _wrappers.append(weakref.ref(wrapper, _gone))
+    several[:] = _wrappers[1:]
+    return recorder
+
+
+def _gone(wrapper: object) -> None:
+    _wrappers.remove(wrapper)
+    several[:] = _wrappers[1:]
 
 
 def log_failure(what: str) -> None:

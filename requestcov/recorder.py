@@ -51,10 +51,11 @@ class Recorder:
         self.active: ContextVar[Collection | None] = ContextVar("requestcov.recording", default=None)
         self.engine = select(self.scope.measures, self.active, branch=self.scope.branch)
         self.sampler = Sampler(config)
-        self.passes = self.sampler.passes
+        self.known = self.sampler.known
         self._assembler = Assembler(config, self.scope, self.engine.name, self.engine.arcs)
         self._complaints = Complaints()
-        self._flight: dict[Recording, None] = {}
+        self.flight: dict[Recording, None] = {}
+        """The recordings that are open."""
         self._closed = False
         try:
             self.pipeline = Pipeline(
@@ -98,7 +99,7 @@ class Recorder:
     ) -> Recording | None:
         # First of all: after a fork that ran no hooks it is this call that notices.
         seq = self.pipeline.sampled()
-        if len(self._flight) >= self.config.max_in_flight:
+        if len(self.flight) >= self.config.max_in_flight:
             self.pipeline.drop("max_in_flight")
             return None
         try:
@@ -113,7 +114,7 @@ class Recorder:
             self.pipeline.drop(reason)
             self._complain(reason, f"requests are not recorded: {WHY.get(reason, reason)}")
             return None
-        self._flight[recording] = None
+        self.flight[recording] = None
         self.pipeline.wake()
         return recording
 
@@ -163,7 +164,7 @@ class Recorder:
             if recording.pid != os.getpid():
                 return  # forked inside the request: the parent finishes it
             # One C call decides between the request's thread and the drainer's cut.
-            if self._flight.pop(recording, self) is self:
+            if self.flight.pop(recording, self) is self:
                 return
             try:
                 self._end(recording, error, partial)
@@ -204,7 +205,7 @@ class Recorder:
     def close(self, timeout: float = 5.0) -> None:
         """Give everything back: recordings, hooks, threads, sinks. Nothing begins any more."""
         self._closed = True
-        for recording in list(self._flight):
+        for recording in list(self.flight):
             self.finish(recording, partial="aborted")
         self.engine.close()
         self.pipeline.close(timeout)
@@ -212,14 +213,14 @@ class Recorder:
     def _tick(self) -> bool:
         """In the drainer: cut what runs too long; True while there is anything to watch."""
         limit = time.perf_counter() - self.config.max_duration
-        for recording in list(self._flight):
+        for recording in list(self.flight):
             if recording.clock < limit:
                 self.finish(recording, partial="duration")
-        return bool(self._flight)
+        return bool(self.flight)
 
     def _forked(self) -> None:
         """In a child: what the parent records is the parent's."""
-        self._flight.clear()
+        self.flight.clear()
         self.engine.forget()
 
     def _complain(self, key: str, text: str, error: Exception | None = None) -> None:

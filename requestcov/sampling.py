@@ -1,7 +1,7 @@
 """Which requests are recorded: small policies, in one order, each with its weight.
 
-Laws: a request that is not sampled pays for one look-up, one count and one
-random number; everything learned is bounded, however many paths a client
+Laws: a request that is not sampled pays for one look-up and one count;
+everything learned is bounded, however many paths a client
 invents; a weight is the reciprocal of the probability the request was taken
 with (Horvitz and Thompson, JASA 47, 1952), so that the sum of an endpoint's
 weights estimates its requests without bias; what a cap turns away was never
@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import fnmatch
 import hmac
+import math
 import os
 import random
 import re
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from requestcov._names import NOT_FOUND, fallback, known_method
+from requestcov._names import METHODS, NOT_FOUND, fallback, known_method
 from requestcov._templates import MAX_PATH, Templates
 from requestcov.config import Config
 
@@ -50,6 +51,7 @@ MAX_PROBES = 20
 not met yet, such as ``/pages/about``, can hide behind ``/pages/{slug}``."""
 _MAX_FORMS = 8  # templates of one endpoint: with prefixes, with and without a tail
 _MAX_CACHED_PATH = 256
+_FOR_EVER = 2**62
 
 OTHER = "(other)"
 UNKNOWN = "(unknown route)"
@@ -70,39 +72,64 @@ class Decision(NamedTuple):
     shape: str
 
 
-class _Entry:
-    """What is known of one endpoint, or of one name made from paths."""
+class Entry:
+    """What is known of one endpoint, or of one name made from paths.
+
+    Attributes:
+        left: how many requests go by before one must be asked about. Whoever finds more than 0
+            takes 1 off, and with that the request is counted and is not recorded. There is no
+            call between reading and writing it, so no other thread comes in between.
+    """
 
     __slots__ = (
+        "_until",
         "again",
         "boost",
         "boost_end",
-        "due",
         "endpoint",
         "first",
         "forms",
         "into",
+        "left",
         "named",
         "probes",
         "quiet",
-        "seen",
         "shape",
     )
 
     def __init__(self, method: str, shape: str, first: int) -> None:
         self.endpoint = f"{method} {shape}"
         self.shape = shape
-        self.seen = 0
+        self.left = 0
+        self._until = 0  # what `seen` will be when none is left
         self.first = first
         self.boost = 0
         self.boost_end = 0.0
         self.again = float("-inf")
         self.probes = MAX_PROBES
         self.forms = 0
-        self.due = 0  # rate hits that `passes` has drawn and `decide` has not taken yet
-        self.quiet = False  # only the rate decides
-        self.into: _Entry | None = None  # the endpoint that this name has turned out to be
+        self.quiet = False  # only the rate decides: the request after the last that is left is recorded
+        self.into: Entry | None = None  # the endpoint that this name has turned out to be
         self.named = False  # a record carries this name, having no other
+
+    @property
+    def seen(self) -> int:
+        """Requests counted."""
+        return self._until - self.left
+
+    def count(self) -> None:
+        """One more request."""
+        self._until += 1
+
+    def leave(self, left: int) -> None:
+        """So many go by from here on."""
+        self._until += left - self.left
+        self.left = left
+
+    def clear(self) -> None:
+        """Begin to count anew."""
+        self._until = self.left = self.boost = 0
+        self.quiet = False
 
 
 class _Bucket:
@@ -157,37 +184,18 @@ class Sampler:
         self._forced_limit = _Bucket(forced, FORCED_BURST, clock)
         self._exclude = _exclusion(config.exclude)
         self._exclude_methods = frozenset(config.exclude_methods)
-        self._excluded = _Entry("", "", 0)
-        self._other = _Entry(OTHER, OTHER, 0)
+        self._excluded = Entry("", "", 0)
+        self._other = Entry(OTHER, OTHER, 0)
         self._other.endpoint = OTHER
-        self._cache: dict[tuple[str, str], _Entry] = {}
-        self._shapes: dict[tuple[str, str], _Entry] = {}
-        self._routes: dict[tuple[str, str], _Entry] = {}
-        self._templates: dict[str, Templates[_Entry]] = {}
+        self.known: Mapping[str, dict[str, Entry]] = {method: {} for method in METHODS}
+        """By method and path, as far as cached: all that most requests look at. See Entry.left."""
+        self._cached = 0
+        self._shapes: dict[tuple[str, str], Entry] = {}
+        self._routes: dict[tuple[str, str], Entry] = {}
+        self._templates: dict[str, Templates[Entry]] = {}
         self._capped = 0
         self._pid = os.getpid()
         _at_fork(self)
-        self.passes: Callable[[str, str], bool] = self._make_passes()
-        """The short way of :meth:`decide`, for method and path: True means counted, and not
-        recorded; False means nothing but that decide must be asked."""
-
-    def _make_passes(self) -> Callable[[str, str], bool]:
-        # This is all that most requests pay. A closure: cells are cheaper than attributes.
-        entry_of = self._cache.get
-        random = self._random
-        rate = self._rate
-
-        def passes(method: str, path: str) -> bool:
-            entry = entry_of((method, path))
-            if entry is None or not entry.quiet:
-                return False
-            if random() < rate:
-                entry.due += 1
-                return False
-            entry.seen += 1
-            return True
-
-        return passes
 
     def decide(self, method: str, path: str, header: Callable[[str], str | None]) -> Decision | None:
         """Count a request and decide about it.
@@ -201,16 +209,23 @@ class Sampler:
         Returns:
             None: the request is not recorded.
         """
-        entry = self._cache.get((method, path))
-        if entry is None:
-            entry = self._find(method, path)
-        entry.seen += 1
+        entry = self._entry(method, path)
+        if entry.left > 0:
+            # Another thread has drawn anew since this request found none left.
+            entry.left -= 1
+            return None
+        entry.count()
         if entry is self._excluded:
+            entry.leave(_FOR_EVER)
             return None
         if self._secret and self._is_forced(header):
             return self._take("forced", 1.0, entry, self._forced_limit)
-        if entry.due > 0:
-            entry.due -= 1
+        if entry.quiet:
+            # Taken before anything is called: of threads that come at once one has the hit that
+            # was drawn, and the others draw for themselves below.
+            entry.quiet = False
+            entry.leave(self._skip())
+            entry.quiet = True
             return self._take("rate", 1.0 / self._rate, entry, self._limit)
         if entry.first > 0:
             entry.first -= 1
@@ -225,28 +240,61 @@ class Sampler:
                     return self._take("boost", 1.0 / BOOST_RATE, entry, self._limit)
                 return None
             entry.boost = 0
-        # A secret means that every request's header is looked at.
-        entry.quiet = not self._secret
-        if self._random() < self._rate:
-            return self._take("rate", 1.0 / self._rate, entry, self._limit)
-        return None
+        if self._secret:  # every request's header is looked at
+            hit = self._random() < self._rate
+        else:
+            skip = self._skip()
+            hit = skip == 0
+            entry.leave(self._skip() if hit else skip - 1)
+            entry.quiet = True
+        return self._take("rate", 1.0 / self._rate, entry, self._limit) if hit else None
+
+    def _skip(self) -> int:
+        """How many requests go by before the next is recorded at the rate.
+
+        The number of failures before the first success of independent trials: a geometric
+        variate by inversion (Devroye 1986, Non-Uniform Random Variate Generation, X.2).
+        """
+        if self._rate >= 1:
+            return 0
+        if self._rate <= 0:
+            return _FOR_EVER
+        skip = math.log(1.0 - self._random()) / math.log1p(-self._rate)
+        return int(skip) if skip < _FOR_EVER else _FOR_EVER
 
     def _is_forced(self, header: Callable[[str], str | None]) -> bool:
         given = header(FORCE_HEADER)
         return given is not None and hmac.compare_digest(given.encode("utf-8", "replace"), self._secret)
 
-    def _take(self, policy: str, weight: float, entry: _Entry, limit: _Bucket | None) -> Decision | None:
+    def _take(self, policy: str, weight: float, entry: Entry, limit: _Bucket | None) -> Decision | None:
         # Asking for the pid is a system call: hooks tell of a fork, and native forks, which
         # run none, are noticed here.
         if os.getpid() != self._pid:
             self._forked()
-            entry.seen += 1
+            entry.count()
         if limit is not None and not limit.take():
             self._capped += 1
             return None
         return Decision(policy, weight, entry.shape)
 
-    def _find(self, method: str, path: str) -> _Entry:
+    def _entry(self, method: str, path: str) -> Entry:
+        paths = self.known.get(method)
+        entry = None if paths is None else paths.get(path)
+        return self._find(method, path) if entry is None else entry
+
+    def _cache(self, method: str, path: str, entry: Entry) -> None:
+        if len(path) <= _MAX_CACHED_PATH and method in self.known:
+            if self._cached >= MAX_CACHED_PATHS:
+                self._forget_paths()
+            self._cached += path not in self.known[method]
+            self.known[method][path] = entry
+
+    def _forget_paths(self) -> None:
+        for paths in self.known.values():
+            paths.clear()
+        self._cached = 0
+
+    def _find(self, method: str, path: str) -> Entry:
         """The entry of a path not seen lately; never raises, never grows past the bounds."""
         known = known_method(method)
         if method in self._exclude_methods or (self._exclude is not None and self._exclude(path)):
@@ -258,13 +306,10 @@ class Sampler:
                 entry = self._shape(known, path, found)
             else:
                 entry = found
-        if len(path) <= _MAX_CACHED_PATH and known == method:
-            if len(self._cache) >= MAX_CACHED_PATHS:
-                self._cache.clear()
-            self._cache[method, path] = entry
+        self._cache(method, path, entry)
         return entry
 
-    def _shape(self, method: str, path: str, behind: _Entry | None) -> _Entry:
+    def _shape(self, method: str, path: str, behind: Entry | None) -> Entry:
         """The entry of the path's name; the endpoint's whose template it is behind, unless it is new."""
         shape = fallback(path[:MAX_PATH])
         entry = self._shapes.get((method, shape))
@@ -272,7 +317,7 @@ class Sampler:
             return behind or entry
         if len(self._shapes) >= MAX_ENDPOINTS:
             return behind or self._other
-        entry = _Entry(method, shape, self._first)
+        entry = Entry(method, shape, self._first)
         if behind is not None:
             behind.probes -= 1
             entry.into = behind
@@ -286,7 +331,7 @@ class Sampler:
             route: the template in its framework's notation, or ``NOT_FOUND``.
         """
         method = known_method(method)
-        entry = self._cache.get((method, path)) or self._find(method, path)
+        entry = self._entry(method, path)
         target = self._routes.get((method, route))
         if entry is self._excluded or entry is target:
             return
@@ -295,15 +340,14 @@ class Sampler:
             if len(self._routes) >= MAX_ENDPOINTS:
                 return
             # What was taken under the path's name counts as taken of the endpoint.
-            new = _Entry(method, route, entry.first if entry is shape else self._first)
+            new = Entry(method, route, entry.first if entry is shape else self._first)
             target = self._routes.setdefault((method, route), new)
         if route != NOT_FOUND:
             self._learn_template(method, path, route, target)
         if entry is shape:
             entry.into = target
             entry.first = 0
-        if len(path) <= _MAX_CACHED_PATH:
-            self._cache[method, path] = target
+        self._cache(method, path, target)
 
     def unrouted(self, method: str, shape: str) -> None:
         """A recorded request has no route: its record carries the name made from its path.
@@ -316,14 +360,14 @@ class Sampler:
         if entry is not None:
             entry.named = True
 
-    def _learn_template(self, method: str, path: str, route: str, target: _Entry) -> None:
+    def _learn_template(self, method: str, path: str, route: str, target: Entry) -> None:
         templates = self._templates.setdefault(method, Templates())
         if templates.find(path) is target or target.forms >= _MAX_FORMS:
             return
         if not templates.add(route, path, target):
             return
         target.forms += 1
-        self._cache.clear()  # paths may belong to the new template
+        self._forget_paths()  # some may belong to the new template
         for (of, name), entry in list(self._shapes.items()):
             if of == method and (entry.into is None or entry.into.shape == NOT_FOUND):
                 found = templates.find(name)
@@ -341,13 +385,14 @@ class Sampler:
         method = known_method(method)
         entry = None if route is None else self._routes.get((method, route))
         if entry is None:
-            entry = self._cache.get((method, path)) or self._find(method, path)
+            entry = self._entry(method, path)
         now = self._clock()
         if entry is not self._excluded and now >= entry.again:
             entry.again = now + BOOST_PAUSE
             entry.boost_end = now + BOOST_SECONDS
             entry.boost = BOOST_REQUESTS
             entry.quiet = False
+            entry.leave(0)
 
     def seen(self) -> dict[str, int]:
         """Requests by endpoint since the process started, sampled or not, without excluded ones.
@@ -383,8 +428,7 @@ class Sampler:
         self._rng.seed()
         self._capped = 0
         for entry in [*self._routes.values(), *self._shapes.values(), self._other, self._excluded]:
-            entry.seen = 0
-            entry.boost = 0
+            entry.clear()
             if entry is not self._other and entry is not self._excluded and entry.into is None:
                 entry.first = self._first
 

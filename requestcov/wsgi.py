@@ -17,9 +17,9 @@ from typing import Any, TypeVar, Unpack
 
 from requestcov import routes
 from requestcov.config import Config
-from requestcov.exchange import MARKED, MARKER, Exchange, log_failure, open_recorder
+from requestcov.exchange import MARKED, MARKER, Exchange, log_failure, open_recorder, several
 from requestcov.options import Options
-from requestcov.recorder import Recorder
+from requestcov.sampling import Entry
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -43,24 +43,50 @@ class WSGIMiddleware:
 
     def __init__(self, app: Application, config: Config | None = None, **options: Unpack[Options]) -> None:
         self.app = app
-        self._recorder = open_recorder(config, options)
+        self._recorder = open_recorder(self, config, options)
+        # Most calls look at nothing else; without a recorder at nothing at all.
+        self._known: Mapping[str, Mapping[str, Entry]] = {}
+        self._flight: Mapping[Any, None] = {}
+        if self._recorder is not None:
+            self._known, self._flight = self._recorder.known, self._recorder.flight
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Call the app, recorded or not. Raises what the app raises."""
-        recorder = self._recorder
-        if recorder is None or MARKER in environ:
+        if MARKER in environ:
             return self.app(environ, start_response)
-        method = path = ""
+        try:
+            entry = self._known[environ["REQUEST_METHOD"]].get(environ["PATH_INFO"])
+        except Exception:  # an unknown method, or a path that is none
+            entry = None
+        # With no second wrapper, and nothing recorded that could be left in the context, there is
+        # nobody to tell and nothing to clear.
+        if entry is None or ((several or self._flight) and not self._take(environ)):
+            return self._decide(environ, start_response)
+        left = entry.left
+        if left <= 0:
+            return self._decide(environ, start_response)
+        entry.left = left - 1  # see Entry.left: counted, and not recorded
+        try:
+            return self.app(environ, start_response)
+        except Exception:
+            self._note_failed(environ)
+            raise
+
+    def _take(self, environ: Environ) -> bool:
+        """Mark a call as met; False when the context must be cleared before it goes on."""
+        environ[MARKER] = MARKED
+        return self._recorder is not None and self._recorder.active.get() is None
+
+    def _decide(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Ask the recorder about a request, then call the app."""
+        recorder = self._recorder
+        if recorder is None:
+            return self.app(environ, start_response)
         recording = None
         try:
             environ[MARKER] = MARKED
-            method = environ["REQUEST_METHOD"]
-            path = environ.get("PATH_INFO", "")
-            # Most requests go no further than this line; see Sampler.passes.
-            if recorder.active.get() is not None or not recorder.passes(method, path):
-                if not path.isascii():
-                    path = path.encode("latin-1").decode("utf-8", "replace")
-                recording = recorder.begin(method, path, partial(_header, environ))
+            method, path = _named(environ)
+            recording = recorder.begin(method, path, partial(_header, environ))
         except Exception:
             log_failure("begin a recording")
         if recording is not None:
@@ -69,20 +95,29 @@ class WSGIMiddleware:
         try:
             return self.app(environ, start_response)
         except Exception:
-            _note_failed(recorder, method, path)
+            self._note_failed(environ)
             raise
+
+    def _note_failed(self, environ: Environ) -> None:
+        """An exception is about to leave the app in a request that is not recorded."""
+        try:
+            if self._recorder is not None:
+                self._recorder.failed(*_named(environ))
+        except Exception:
+            log_failure("note an exception")
+
+
+def _named(environ: Environ) -> tuple[str, str]:
+    """Method and decoded path; PEP 3333 has the path's bytes as latin-1."""
+    path = environ.get("PATH_INFO", "")
+    if not path.isascii():
+        path = path.encode("latin-1").decode("utf-8", "replace")
+    return environ["REQUEST_METHOD"], path
 
 
 def _route_reader(environ: Environ) -> Callable[[Mapping[str, Any]], str | None]:
     """Reads the route; dispatchers in between move parts of the path to SCRIPT_NAME."""
     return partial(routes.from_environ, script_name=environ.get("SCRIPT_NAME", ""))
-
-
-def _note_failed(recorder: Recorder, method: str, path: str) -> None:
-    try:
-        recorder.failed(method, path)
-    except Exception:
-        log_failure("note an exception")
 
 
 def _header(environ: Environ, name: str) -> str | None:

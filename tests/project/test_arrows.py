@@ -57,8 +57,8 @@ ARROWS = {
     "assembler": MEASURING | {"engines", "recording"},
     "recorder": LIVE - {"recorder", "exchange", "options", "wsgi", "asgi", ""},
     "exchange": FOUNDATION | {"engines", "recorder", "recording", "routes"},
-    "wsgi": FOUNDATION | {"exchange", "options", "recorder", "recording", "routes"},
-    "asgi": FOUNDATION | {"exchange", "options", "recorder", "recording", "routes"},
+    "wsgi": FOUNDATION | {"exchange", "options", "recorder", "recording", "routes", "sampling"},
+    "asgi": FOUNDATION | {"exchange", "options", "recorder", "recording", "routes", "sampling"},
     "": LIVE - {""},
     # The desk half. Of the live half it sees what the stores hold, and the scope.
     "_source_cache": set(),

@@ -144,6 +144,6 @@ def test_many_streams_at_once_give_their_places_back(bench):
         await asyncio.gather(later, *streams)
 
     asyncio.run(main())
-    until(lambda: not recorder._flight)
+    until(lambda: not recorder.flight)
     ledger = bench.ledger(recorder)
     assert (ledger.sampled, ledger.stored, ledger.dropped) == (11, 5, {"max_in_flight": 6})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 import requestcov
 from requestcov import WSGIMiddleware
 from requestcov.config import Config
 from requestcov.errors import ConfigError
+from requestcov.exchange import MARKER
 from requestcov.recorder import close_all, get_recorder
 from tests.recorder.conftest import ORDER, PARCEL, load, no_header, serve
 
@@ -112,3 +115,54 @@ def test_a_recorder_that_records_nothing_touches_no_file(bench):
     recorder = bench.recorder(sample_rate=0.0, first=0)
     assert recorder.begin("GET", "/", no_header) is None
     assert not bench.path.exists()
+
+
+def marked(app, path="/"):
+    """Whether a call of the app leaves a mark in its environ."""
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path}
+    app(environ, lambda *args: None)
+    return MARKER in environ
+
+
+def test_a_call_is_marked_only_while_it_could_meet_two_wrappers(bench):
+    """One wrapper's unsampled calls leave the server's environ as it was."""
+    options = bench.options(sample_rate=0.0, first=0)
+    one = WSGIMiddleware(app_of(bench.shop.order), **options)
+    marked(one)
+    assert not marked(one)
+    other = WSGIMiddleware(app_of(bench.shop.order), **options)
+    assert marked(one)
+    assert marked(other)
+    del other
+    gc.collect()
+    assert not marked(one)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_a_call_that_meets_two_wrappers_counts_once(bench, rate):
+    """Also where the outer one lets it go by unrecorded."""
+    options = bench.options(sample_rate=rate, first=0)
+    inner = WSGIMiddleware(app_of(bench.shop.order), **options)
+    outer = WSGIMiddleware(inner, **options)
+    for _ in range(5):
+        ask(outer)
+    assert requestcov.flush(10.0)
+    assert len(bench.records(outer._recorder)) == 5 * rate
+    assert sum(outer._recorder.sampler.seen().values()) == 5
+
+
+def test_a_recording_that_a_server_left_in_the_context_gets_no_lines_of_a_later_call(bench):
+    """A call that goes by beside an open recording is not taken for a part of it."""
+    app = WSGIMiddleware(app_of(bench.shop.order), **bench.options(sample_rate=0.0, first=1))
+    recorder = app._recorder
+    ask(app)
+    recording = recorder.begin("GET", "/stream", no_header)
+    assert recording is not None
+    for _ in range(3):
+        recorder.active.set(recording)
+        ask(app)
+        assert recorder.active.get() is None
+    recorder.finish(recording)
+    assert requestcov.flush(10.0)
+    stream = next(record for record in bench.records(recorder) if record.seq == recording.seq)
+    assert stream.blocks == ()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+import sys
+import threading
+import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -266,11 +270,20 @@ def test_the_decision_names_the_route_that_the_path_most_likely_has() -> None:
     assert decision.shape == "/pages/{slug}"
 
 
+def goes_by(sampler: Sampler, path: str, method: str = "GET") -> bool:
+    """What a wrapper does before it asks: whether the request goes by, counted."""
+    entry = sampler.known[method].get(path)
+    if entry is None or entry.left <= 0:
+        return False
+    entry.left -= 1
+    return True
+
+
 def test_the_short_way_counts_as_the_long_way_does_and_takes_at_the_same_rate() -> None:
     sampler = make(sample_rate=0.1, first=3, max_per_second=0.0)
     taken = []
     for _ in range(20_000):
-        if sampler.passes("GET", "/orders"):
+        if goes_by(sampler, "/orders"):
             continue
         decision = sampler.decide("GET", "/orders", no_header)
         if decision is not None:
@@ -282,26 +295,75 @@ def test_the_short_way_counts_as_the_long_way_does_and_takes_at_the_same_rate() 
     assert sum(d.weight for d in taken) == pytest.approx(20_000, rel=0.08)
 
 
+@pytest.mark.parametrize("rate", [0.02, 0.3, 0.9])
+@pytest.mark.parametrize("short", [True, False])
+def test_each_request_is_taken_independently_of_those_before_it(rate: float, short: bool) -> None:
+    """The gaps between hits are geometric, and a hit is as likely after a hit as after a miss."""
+    sampler = make(sample_rate=rate, first=0, max_per_second=0.0)
+    hits = []
+    for _ in range(60_000):
+        passed = short and goes_by(sampler, "/orders")
+        hits.append(not passed and sampler.decide("GET", "/orders", no_header) is not None)
+
+    def deviations(observed: int, trials: int) -> float:
+        return abs(observed - trials * rate) / (trials * rate * (1 - rate)) ** 0.5
+
+    assert deviations(sum(hits), len(hits)) < 4
+    after = [now for before, now in pairwise(hits) if before]
+    assert deviations(sum(after), len(after)) < 4
+    later = [now for before, now in zip(hits, hits[3:], strict=False) if before]
+    assert deviations(sum(later), len(later)) < 4
+    assert sampler.seen() == {"GET (unknown route)": len(hits)}
+
+
+def test_threads_that_meet_at_a_hit_share_no_hit_and_lose_no_count() -> None:
+    """The hit that was drawn is one thread's; the others draw for themselves."""
+    sampler = make(sample_rate=0.5, first=0, max_per_second=0.0, clock=time.monotonic)
+    taken: list[int] = []
+
+    def run() -> None:
+        mine = 0
+        for _ in range(10_000):
+            if not goes_by(sampler, "/orders"):
+                mine += sampler.decide("GET", "/orders", no_header) is not None
+        taken.append(mine)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=run) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert 19_500 < sum(taken) < 20_500
+    assert sampler.seen() == {"GET (unknown route)": 40_000}
+
+
 def test_the_short_way_lets_only_requests_pass_that_the_rate_alone_decides() -> None:
     new = make(sample_rate=0.0, first=1)
-    assert not new.passes("GET", "/x")
+    assert not goes_by(new, "/x")
     assert policies(new, "/x", 2) == ["first", None]
-    assert new.passes("GET", "/x")
-    assert not new.passes("GET", "/y")
+    assert goes_by(new, "/x")
+    assert not goes_by(new, "/y")
+    assert not goes_by(new, "/health")
     assert policies(new, "/health", 1) == [None]
-    assert not new.passes("GET", "/health")
+    assert goes_by(new, "/health")
+    assert new.excluded == 2
     forced = make(sample_rate=0.0, first=0, force_secret=SECRET)
     assert policies(forced, "/x", 1, {}.get) == [None]
-    assert not forced.passes("GET", "/x")
+    assert not goes_by(forced, "/x")
 
 
 def test_an_endpoint_that_failed_is_not_passed_over() -> None:
     clock = Clock()
     sampler = make(sample_rate=0.001, first=0, clock=clock)
     policies(sampler, "/x", 1)
-    assert sampler.passes("GET", "/x")
+    assert goes_by(sampler, "/x")
     sampler.failed("GET", "/x", None)
-    assert not sampler.passes("GET", "/x")
+    assert not goes_by(sampler, "/x")
     clock.now += 61
     policies(sampler, "/x", 1)
-    assert sampler.passes("GET", "/x")
+    assert goes_by(sampler, "/x")

@@ -48,9 +48,6 @@ class FakeRecorder:
         self.header: Callable[[str], str | None] | None = None
         self.active = current
 
-    def passes(self, method: str, path: str) -> bool:
-        return False  # every request is asked about
-
     def begin(self, method: str, path: str, header: Callable[[str], str | None]) -> FakeRecording | None:
         current.set(None)
         self.begun.append((method, path))
@@ -105,12 +102,6 @@ class BrokenRecorder:
         self.begins = begins
         self.asked: list[str] = []
         self.active = current
-
-    def passes(self, method: str, path: str) -> bool:
-        if self.begins:
-            return False
-        self.asked.append("passes")
-        raise RuntimeError("passes is broken")
 
     def begin(self, method: str, path: str, header: object) -> object:
         self.asked.append("begin")
