@@ -53,6 +53,7 @@ class Run:
             request and of its last; None in evidence that does not tell.
         release: None unless releases were asked apart.
         failed: None unless failures were asked apart.
+        block: its number in the store, or None.
     """
 
     endpoint: str
@@ -66,6 +67,7 @@ class Run:
     last: datetime | None = None
     release: str | None = None
     failed: bool | None = None
+    block: int | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -90,6 +90,22 @@ def gather_traffic(place: str, selection: Selection, root: str | None) -> Traffi
         )
 
 
+def holders(place: str, selection: Selection) -> Callable[[str, Set[int]], int]:
+    """A function of an endpoint and numbers of blocks that few of its requests ran.
+
+    It tells how many of the recorded requests ran at least one of them.
+
+    Raises (when called):
+        StoreError: the store cannot be opened or read.
+    """
+
+    def count(endpoint: str, blocks: Set[int]) -> int:
+        with _intact(place), open_store(place) as store:
+            return store.holders(blocks, replace(selection, endpoint=endpoint))
+
+    return count
+
+
 def _sources(place: str, root: str | None) -> Sources:
     def stored(path: str, digest: str) -> str | None:
         # Opened for each text: evidence that holds nothing open needs no closing.
@@ -153,6 +169,7 @@ def _gather(
             hit.last,
             hit.release,
             hit.failed,
+            hit.block,
         )
         for hit in hits
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import datetime
 from typing import Any
 
@@ -345,6 +345,29 @@ class Store(Database):
         for spectrum in wanted:
             base, packed = rows[spectrum]
             found[spectrum] = whole[spectrum] if base is None else schema.unpack_blocks(packed, whole[base])
+        return found
+
+    def holders(self, blocks: Set[int], selection: Selection = EVERYTHING) -> int:
+        """How many recorded requests ran at least one of these blocks, which few requests ran.
+
+        Where the rows of a cohort's requests are gone, it counts as one request.
+        """
+        where, values = _where(selection)
+        among, numbers = _among("h.block", blocks)
+        cohorts = [
+            number
+            for (number,) in self.rows(
+                f"SELECT DISTINCT c.n FROM cohort c JOIN hit h ON h.cohort = c.n WHERE {where} AND {among}",
+                [*values, *numbers],
+            )
+        ]
+        found = 0
+        for cohort in cohorts:
+            counts = dict(
+                self.rows("SELECT spectrum, count(*) FROM request WHERE cohort = ? GROUP BY 1", (cohort,))
+            )
+            paths = self.spectra(counts)
+            found += sum(counts[n] for n, path in paths.items() if path & blocks) if counts else 1
         return found
 
     def _packed(self, spectra: set[int]) -> dict[int, tuple[int | None, bytes]]:

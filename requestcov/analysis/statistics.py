@@ -1,0 +1,128 @@
+"""What can be said of all requests from the recorded ones.
+
+Laws: pure functions of counts; a bound holds at the confidence it was asked
+for whatever the truth is; an estimate says of what. Sources stand with each.
+"""
+
+from __future__ import annotations
+
+import math
+
+CONFIDENCE = 0.95
+
+
+def effective_size(weight: float, squares: float) -> float:
+    """How many equally weighted requests tell as much as these unequally weighted ones.
+
+    (Σw)² / Σw²: L. Kish, Survey Sampling (1965), §11.7. It is the number of requests when all
+    weights are equal, and less otherwise.
+
+    Args:
+        weight: sum of the weights.
+        squares: sum of their squares.
+    """
+    return weight * weight / squares if squares > 0 else 0.0
+
+
+def upper_bound(hits: float, requests: float, confidence: float = CONFIDENCE) -> float:
+    """The largest share of all requests that is compatible with what was seen.
+
+    The one-sided bound of C. J. Clopper and E. S. Pearson, Biometrika 26 (1934): the share at which
+    so few hits would come with a chance of 1 - confidence. Without hits it is
+    1 - (1 - confidence)^(1/requests), which for 95 % is a little less than 3/requests, the "rule of
+    three" (J. A. Hanley and A. Lippman-Hand, JAMA 249, 1983).
+
+    Args:
+        hits: requests that did it, from 0 to ``requests``.
+        requests: recorded ones; need not be whole, as an effective size is not.
+        confidence: between 0 and 1.
+
+    Returns:
+        a share, 0 to 1; 1 when nothing was recorded.
+    """
+    if requests <= 0 or hits >= requests:
+        return 1.0
+    if hits <= 0:
+        # expm1 and log: the difference to 1 is small when there are many requests.
+        return -math.expm1(math.log1p(-confidence) / requests)
+    low, high = hits / requests, 1.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        if beta_cdf(middle, hits + 1, requests - hits) < confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def requests_needed(share: float, confidence: float = CONFIDENCE) -> int:
+    """How many requests must not do a thing for the bound on it to come down to a share.
+
+    Args:
+        share: more than 0 and less than 1.
+    """
+    return math.ceil(math.log1p(-confidence) / math.log1p(-share))
+
+
+def beta_cdf(x: float, a: float, b: float) -> float:
+    """The regularized incomplete beta function I_x(a, b).
+
+    By its continued fraction (Abramowitz and Stegun, 26.5.8), evaluated by Lentz's method.
+    """
+    if x <= 0:
+        return 0.0
+    if x >= 1:
+        return 1.0
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - beta_cdf(1 - x, b, a)
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    )
+    tiny = 1e-300
+    upper, lower = 1.0, 0.0
+    fraction = 1.0
+    for step in range(10_000):
+        half = step // 2
+        if step == 0:
+            term = 1.0
+        elif step % 2:
+            term = -(a + half) * (a + b + half) * x / ((a + 2 * half) * (a + 2 * half + 1))
+        else:
+            term = half * (b - half) * x / ((a + 2 * half - 1) * (a + 2 * half))
+        lower = 1.0 + term * lower
+        lower = 1.0 / (lower if abs(lower) > tiny else tiny)
+        upper = 1.0 + term / upper
+        upper = upper if abs(upper) > tiny else tiny
+        fraction *= lower * upper
+        if step and abs(1.0 - lower * upper) < 1e-14:
+            break
+    # Lentz's first step makes 1 + 1/1 of the fraction's head; what was asked for is the rest.
+    return front / a * (fraction - 1.0)
+
+
+def novelty(pioneers: int, requests: int) -> float | None:
+    """The chance that the next request runs a line that none before it ran.
+
+    I. J. Good's estimate (Biometrika 40, 1953), left one out: the share of the recorded requests
+    that themselves ran a line which no other recorded request ran.
+
+    Args:
+        pioneers: how many did.
+        requests: recorded.
+    """
+    return pioneers / requests if requests else None
+
+
+def unseen(once: int, twice: int, requests: int) -> float:
+    """How many lines requests can run that no recorded one ran; rather too few than too many.
+
+    A. Chao's lower bound for incidence data (Biometrics 43, 1987; bias-corrected form):
+    (n-1)/n · Q1(Q1-1) / (2(Q2+1)).
+
+    Args:
+        once, twice: lines that exactly one, exactly two recorded requests ran.
+        requests: recorded.
+    """
+    if requests <= 0:
+        return 0.0
+    return (requests - 1) / requests * once * (once - 1) / (2 * (twice + 1))
