@@ -84,9 +84,11 @@ bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet '.[bench]'
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps build/wheel/*.whl
 	$(BIN)/python -P tests/bench/bench_engine.py
+	$(BIN)/python tests/bench/bench_unsampled.py
 	$(BIN)/python -P tests/bench/bench_servers.py
 	$(BIN)/python -P tests/bench/bench_drainer.py
 	$(BIN)/python -P tests/bench/bench_storage.py
+	$(BIN)/python -P tests/bench/bench_questions.py
 
 docs: $(INSTALLED)
 	$(BIN)/python -P docs/generate.py
