@@ -64,12 +64,13 @@ def gather(
         return _gather(store, place, selection, source, path, by_release, by_failed)
 
 
-def gather_traffic(place: str, selection: Selection, root: str | None) -> Traffic:
+def gather_traffic(place: str, selection: Selection, root: str | None, *, alike: bool = False) -> Traffic:
     """Ask a store for the single requests of one endpoint.
 
     Args:
         place, root: as for :func:`gather`.
         selection: which requests; names an endpoint.
+        alike: give those together that differ in time and duration only.
 
     Raises:
         ValueError: the selection names no endpoint.
@@ -79,7 +80,7 @@ def gather_traffic(place: str, selection: Selection, root: str | None) -> Traffi
         raise ValueError("the selection names no endpoint")
     source = _sources(place, root)
     with _intact(place), open_store(place) as store:
-        samples = tuple(store.samples(selection))
+        samples = tuple(store.samples(selection, alike=alike))
         paths = store.spectra({sample.spectrum for sample in samples})
         return Traffic(
             endpoint=selection.endpoint,

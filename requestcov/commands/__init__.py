@@ -14,6 +14,8 @@ from typing import Protocol, cast
 COMMANDS: Mapping[str, str] = {
     "report": "coverage of each endpoint or file",
     "show": "source with the lines that requests ran",
+    "suspects": "what failing requests run that healthy ones do not",
+    "slow": "what slow requests run that fast ones do not",
     "doctor": "whether requests would be recorded here",
 }
 """Name -> what it answers, in a few words; in the order in which people meet them."""

@@ -132,6 +132,17 @@ def find_target(target: str, endpoints: Sequence[str], paths: Sequence[str]) -> 
         raise NothingFound(f"no {kind or 'endpoint'} here is called {target!r}{near}") from None
 
 
+def find_endpoint(target: str, endpoints: Sequence[str]) -> str:
+    """The endpoint that a person means.
+
+    Raises:
+        NothingFound: none, or one of several; names them.
+    """
+    found = find_target(target, endpoints, ())
+    assert found.endpoint is not None  # there is nothing else to find
+    return found.endpoint
+
+
 def output() -> TextIO:
     """Where answers go: standard output as it is now."""
     return sys.stdout

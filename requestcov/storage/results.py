@@ -150,14 +150,15 @@ class FileVersion:
 
 
 class Sample(NamedTuple):
-    """A recorded request, in the few words that an analysis of many needs.
+    """A recorded request, or several that are alike, in the few words that an analysis of many needs.
 
     Attributes:
         spectrum: id of its execution path.
         background: id of the part of it that ran after the response, or None.
         labels: what the app said of it.
-        duration_ms: until the response was complete.
+        duration_ms: until the response was complete; of several, their mean.
         weight: how many requests it stands for.
+        requests: how many there are.
     """
 
     time: datetime
@@ -170,6 +171,7 @@ class Sample(NamedTuple):
     weight: float
     spectrum: int
     background: int | None
+    requests: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -213,16 +213,28 @@ class Store(Database):
         )
         return None if row is None else zlib.decompress(row[0]).decode("utf-8", "replace")
 
-    def samples(self, selection: Selection = EVERYTHING) -> Iterator[Sample]:
-        """Recorded requests one by one, in no order; meant for a selection of one endpoint."""
+    def samples(self, selection: Selection = EVERYTHING, *, alike: bool = False) -> Iterator[Sample]:
+        """Recorded requests one by one, in no order; meant for a selection of one endpoint.
+
+        Args:
+            selection: which.
+            alike: give those together that differ in time and duration only.
+        """
         where, values = _where(selection)
         labels: dict[int, Mapping[str, str]] = {0: {}}
-        for time, release, failed, status, error, told, duration, weight, spectrum, background in self.rows(
-            "SELECT r.time, c.release, c.failed, r.status, r.error, ifnull(r.labels, 0), r.duration,"
-            " r.weight, r.spectrum, r.background"
-            f" FROM cohort c JOIN request r ON r.cohort = c.n WHERE {where}",
+        numbers = "r.time, r.duration, r.weight, 1"
+        group = ""
+        if alike:
+            numbers = "min(r.time), avg(r.duration), sum(r.weight), count(*)"
+            group = "GROUP BY 1, 2, 3, 4, 5, 6, 7"
+        for (
+            release, failed, status, error, told, spectrum, background,
+            time, duration, weight, requests,
+        ) in self.rows(
+            "SELECT c.release, c.failed, r.status, r.error, ifnull(r.labels, 0), r.spectrum, r.background,"
+            f" {numbers} FROM cohort c JOIN request r ON r.cohort = c.n WHERE {where} {group}",
             values,
-        ):
+        ):  # fmt: skip
             if told not in labels:
                 labels[told] = json.loads(self.name(told))
             yield Sample(
@@ -236,6 +248,7 @@ class Store(Database):
                 weight,
                 spectrum,
                 background,
+                requests,
             )
 
     def requests(
