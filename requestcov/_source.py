@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -20,7 +20,7 @@ from typing import Any
 from requestcov._coverage import Parsed, decode_source
 from requestcov._coverage import parse as parse_source
 from requestcov._source_cache import SourceCache, key_of
-from requestcov.record import format_lines, parse_lines
+from requestcov.record import Arc, format_arcs, format_lines, parse_arcs, parse_lines
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class Function:
         body: executable lines of the body (of multi-line statements the first),
             without those of functions inside it.
         text: the body as written, to recognise it in another version of the file.
+        branches: ways on from those body lines that have more than one, as coverage.py
+            counts them; a way out of the function, or of a lambda or comprehension in it,
+            ends in minus the line at which that begins.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Function:
     end: int
     body: frozenset[int]
     text: str = field(repr=False, compare=False)
+    branches: frozenset[Arc] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,11 @@ class Source:
     def bodies(self) -> frozenset[int]:
         """Executable lines inside functions: what a request can be said to cover."""
         return frozenset().union(*(function.body for function in self.functions))
+
+    @cached_property
+    def branches(self) -> frozenset[Arc]:
+        """Those of all functions."""
+        return frozenset().union(*(function.branches for function in self.functions))
 
     @cached_property
     def owner(self) -> Mapping[int, Function]:
@@ -122,7 +131,10 @@ def _memory_of(source: Source) -> dict[str, Any]:
     return {
         "executable": format_lines(source.executable),
         "first": sorted(source.first.items()),
-        "functions": [[f.name, f.line, f.start, f.end, format_lines(f.body)] for f in source.functions],
+        "functions": [
+            [f.name, f.line, f.start, f.end, format_lines(f.body), format_arcs(f.branches)]
+            for f in source.functions
+        ],
     }
 
 
@@ -136,9 +148,15 @@ def _remembered(path: str, digest: str, lines: tuple[str, ...], memory: Any) -> 
             parse_lines(memory["executable"]),
             tuple(
                 Function(
-                    str(name), int(line), int(start), int(end), parse_lines(body), _text(lines, start, end)
+                    str(name),
+                    int(line),
+                    int(start),
+                    int(end),
+                    parse_lines(body),
+                    _text(lines, start, end),
+                    parse_arcs(ways),
                 )
-                for name, line, start, end, body in memory["functions"]
+                for name, line, start, end, body, ways in memory["functions"]
             ),
             {int(line): int(first) for line, first in memory["first"]},
         )
@@ -171,16 +189,40 @@ def carried(old: Source, new: Source) -> Mapping[int, int]:
     """
     if old.digest == new.digest:
         return {line: line for line in old.bodies}
+    lines: dict[int, int] = {}
+    for function, same in _unchanged(old, new):
+        shift = same.start - function.start
+        lines.update((line, line + shift) for line in function.body)
+    return {old_line: line for old_line, line in lines.items() if line in new.bodies}
+
+
+def carried_branches(old: Source, new: Source) -> Mapping[Arc, Arc]:
+    """Branches of function bodies of ``old`` -> the same in ``new``, as :func:`carried` has their lines."""
+    if old.digest == new.digest:
+        return {arc: arc for arc in old.branches}
+    arcs: dict[Arc, Arc] = {}
+    for function, same in _unchanged(old, new):
+        shift = same.start - function.start
+        # The way out of the function ends above its body, in a head that may have changed.
+        outs = [end for _, end in same.branches if end < 0 and -end < same.start]
+        for begin, end in function.branches:
+            if end > 0:
+                arcs[begin, end] = (begin + shift, end + shift)
+            elif -end >= function.start:
+                arcs[begin, end] = (begin + shift, end - shift)
+            elif outs:
+                arcs[begin, end] = (begin + shift, outs[0])
+    return {old_arc: arc for old_arc, arc in arcs.items() if arc in new.branches}
+
+
+def _unchanged(old: Source, new: Source) -> Iterator[tuple[Function, Function]]:
     candidates: dict[tuple[str, str], list[Function]] = defaultdict(list)
     for function in reversed(new.functions):
         candidates[function.name, function.text].append(function)
-    lines: dict[int, int] = {}
     for function in old.functions:
         same = candidates[function.name, function.text]
         if same:
-            shift = same.pop().start - function.start
-            lines.update((line, line + shift) for line in function.body)
-    return {old_line: line for old_line, line in lines.items() if line in new.bodies}
+            yield function, same.pop()
 
 
 def _functions(tree: ast.Module, lines: tuple[str, ...], parsed: Parsed) -> tuple[Function, ...]:
@@ -193,7 +235,10 @@ def _functions(tree: ast.Module, lines: tuple[str, ...], parsed: Parsed) -> tupl
         body = parsed.first_lines(range(start, end + 1)) & parsed.statements
         body -= taken | parsed.first_lines([node.lineno])
         taken |= body
-        found.append(Function(name, node.lineno, start, end, body, _text(lines, start, end)))
+        branches = frozenset(
+            (line, way) for line, way in parsed.branches if line in body and way not in parsed.excluded
+        )
+        found.append(Function(name, node.lineno, start, end, body, _text(lines, start, end), branches))
     return tuple(reversed(found))
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import coverage
 
-FORM = 1
+FORM = 2
 """Of an entry; a change of what is remembered is another number."""
 
 KEPT_SECONDS = 60 * 86_400

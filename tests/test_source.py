@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from textwrap import dedent
 
+import coverage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from requestcov._source import Source, digest_of, parse
+from requestcov._source import Source, carried_branches, digest_of, parse
 
 
 def source(text: str | bytes) -> Source:
@@ -187,3 +190,47 @@ def test_every_executable_line_belongs_to_at_most_one_function(parts):
     owned = [line for function in understood.functions for line in function.body]
     assert len(owned) == len(set(owned))
     assert set(owned) <= understood.executable
+
+
+WAYS = """
+@cached(
+    60)
+def ship(order):
+    for item in order:
+        if item:  # nothing is shipped twice
+            continue
+    if order:
+        return [i for i in order if i]
+    if order.debug:  # pragma: no cover
+        return None
+    while order:
+        if order.x:
+            print(1)
+"""
+
+
+def test_branches_are_the_ways_on_from_body_lines_as_coverage_py_counts_them(tmp_path: Path):
+    """Its own branch report is the oracle; line 7 has one way on that is not excluded, so is no branch."""
+    file = tmp_path / "views.py"
+    file.write_text(WAYS.lstrip())
+    (function,) = source(WAYS).functions
+    assert sorted(function.branches) == [
+        (4, 5), (4, 7), (5, 4), (5, 6), (11, -1), (11, 12), (12, 11), (12, 13),
+    ]  # fmt: skip
+    oracle = coverage.Coverage(data_file=None, config_file=False, branch=True)
+    oracle.get_data().add_arcs({str(file): [(-1, 1)]})
+    stats = oracle._analyze(str(file)).branch_stats()
+    oracle.get_data().close(force=True)
+    found = Counter(line for line, _ in function.branches)
+    assert {line: exits for line, (exits, _) in stats.items()} == dict(found)
+
+
+def test_branches_of_an_unchanged_function_are_carried_to_where_it_stands_now():
+    """Its head has grown by a line, and it by two of the file's."""
+    new = "import os\n" + dedent(WAYS).lstrip("\n").replace("60)", "60,\n    30)")
+    moved = carried_branches(source(WAYS), source(new))
+    assert len(moved) == 8
+    assert moved[4, 5] == (6, 7)
+    assert moved[11, -1] == (13, -2)
+    assert set(moved.values()) == source(new).branches
+    assert carried_branches(source(WAYS), source(new.replace("print(1)", "print(2)"))) == {}
