@@ -12,11 +12,13 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TextIO
 
 from requestcov.analysis.evidence import Evidence, Selection
 from requestcov.analysis.find import Found, NotFound, find
+from requestcov.analysis.gather import names
 from requestcov.config import Config
 from requestcov.errors import RequestcovError
 
@@ -47,6 +49,13 @@ def add_selection(command: argparse.ArgumentParser) -> None:
     command.add_argument("--release", metavar="R", help="only requests of this release")
     command.add_argument("--since", metavar="DAY", type=day, help="from this UTC day on, as 2026-11-22")
     command.add_argument("--until", metavar="DAY", type=day, help="up to this UTC day, which is included")
+
+
+def add_endpoint(command: argparse.ArgumentParser) -> None:
+    """``--endpoint``."""
+    command.add_argument(
+        "--endpoint", metavar="E", help="only requests of this endpoint, or of the one this is a part of"
+    )
 
 
 def add_format(command: argparse.ArgumentParser) -> None:
@@ -84,6 +93,19 @@ def selection_of(options: argparse.Namespace) -> Selection:
     return Selection(
         service=options.service, release=options.release, since=options.since, until=options.until
     )
+
+
+def narrowed(selection: Selection, target: str | None, place: str) -> Selection:
+    """The selection with the endpoint that a person means; as it was when none was named.
+
+    Raises:
+        NothingFound: no endpoint, or one of several, is called so.
+        StoreError: the store cannot be read.
+    """
+    if target is None:
+        return selection
+    endpoints, _ = names(place, selection)
+    return replace(selection, endpoint=find_target(target, endpoints, ()).endpoint)
 
 
 @contextlib.contextmanager
@@ -124,10 +146,10 @@ def find_target(target: str, endpoints: Sequence[str], paths: Sequence[str]) -> 
     try:
         return find(inside if inside in paths else target, endpoints, paths)
     except NotFound as unknown:
-        names = "".join(f"\n  {name}" for name in unknown.candidates)
+        listed = "".join(f"\n  {name}" for name in unknown.candidates)
         if unknown.ambiguous:
-            raise NothingFound(f"{target!r} could be any of these; say more of its name:{names}") from None
-        near = f"; near it are:{names}" if names else "; requestcov report lists what there is."
+            raise NothingFound(f"{target!r} could be any of these; say more of its name:{listed}") from None
+        near = f"; near it are:{listed}" if listed else "; requestcov report lists what there is."
         kind = " or ".join(name for name, some in (("endpoint", endpoints), ("file", paths)) if some)
         raise NothingFound(f"no {kind or 'endpoint'} here is called {target!r}{near}") from None
 

@@ -1,15 +1,17 @@
-"""``requestcov report``: coverage by endpoint or by file."""
+"""``requestcov report``: coverage by endpoint, file, function or release."""
 
 from __future__ import annotations
 
 import argparse
 import os
 
-from requestcov.analysis.coverage import by_endpoint, by_file
+from requestcov.analysis.coverage import by_endpoint, by_file, by_function, by_release, union
 from requestcov.analysis.gather import gather
 from requestcov.commands.asking import (
+    add_endpoint,
     add_format,
     add_selection,
+    narrowed,
     needs_rich,
     output,
     require_records,
@@ -18,14 +20,18 @@ from requestcov.commands.asking import (
 )
 from requestcov.reports import json
 
-DESCRIPTION = "How much of the code that each endpoint, or file, concerns do requests run?"
+DESCRIPTION = "How much of the code that each endpoint, file, function or release concerns do requests run?"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is counted, in which form."""
     add_selection(parser)
+    add_endpoint(parser)
     parser.add_argument(
-        "--by", choices=("endpoint", "file"), default="endpoint", help="a row an endpoint (default) or a file"
+        "--by",
+        choices=("endpoint", "file", "function", "release"),
+        default="endpoint",
+        help="what has a row: an endpoint (default), a file, a function or a release",
     )
     add_format(parser)
 
@@ -35,18 +41,30 @@ def run(options: argparse.Namespace) -> None:
     if options.format == "text":
         with needs_rich():
             from requestcov.reports.text import coverage as text
-    selection = selection_of(options)
-    evidence = gather(store_of(options), selection, os.getcwd())
-    if options.by == "file":
+    place = store_of(options)
+    selection = narrowed(selection_of(options), options.endpoint, place)
+    evidence = gather(place, selection, os.getcwd(), by_release=options.by == "release")
+    together = union(evidence)
+    if options.by == "endpoint":
+        endpoints = by_endpoint(evidence)
+        answer: dict[str, object] = {"endpoints": endpoints}
+        if options.format == "text":
+            text.write_endpoints(endpoints, together, evidence, selection, output())
+    elif options.by == "release":
+        releases = by_release(evidence)
+        answer = {"releases": releases}
+        if options.format == "text":
+            text.write_releases(releases, together, evidence, selection, output())
+    elif options.by == "file":
         files = by_file(evidence)
-        if options.format == "json":
-            json.write({"files": files}, evidence.footing, selection, output())
-        else:
+        answer = {"files": files}
+        if options.format == "text":
             text.write_files(files, evidence, selection, output())
     else:
-        endpoints = by_endpoint(evidence)
-        if options.format == "json":
-            json.write({"endpoints": endpoints}, evidence.footing, selection, output())
-        else:
-            text.write_endpoints(endpoints, evidence, selection, output())
+        functions = by_function(evidence)
+        answer = {"functions": functions}
+        if options.format == "text":
+            text.write_functions(functions, together, evidence, selection, output())
+    if options.format == "json":
+        json.write({**answer, "union": together}, evidence.footing, selection, output())
     require_records(evidence)

@@ -78,12 +78,22 @@ def test_json_is_what_the_documentation_says(capsys):
     code, out, err = run(capsys, "report", "--format", "json")
     data = json.loads(out)
     assert (code, err, data["v"]) == (0, "", 1)
-    assert list(data) == ["v", "selection", "footing", "endpoints"]
+    assert list(data) == ["v", "selection", "footing", "endpoints", "union"]
     first = data["endpoints"][1]
     assert (first["endpoint"], first["method"], first["route"]) == ("GET /orders/{id}", "GET", "/orders/{id}")
     assert (first["executed"], first["executable"], first["coverage"]) == (3, 3, 1.0)
     assert first["functions"] == [
-        {"path": "shop/views.py", "name": "show", "line": 6, "executed": 3, "executable": 3}
+        {
+            "path": "shop/views.py",
+            "name": "show",
+            "line": 6,
+            "executed": 3,
+            "executable": 3,
+            "taken": None,
+            "branches": None,
+            "coverage": 1.0,
+            "branch_coverage": None,
+        }
     ]
     assert data["footing"]["dropped"] == {"queue_full": 2}
     assert data["footing"]["first"] == "2026-11-20T10:00:00.000000Z"
@@ -104,9 +114,40 @@ def test_every_key_of_the_json_is_documented(capsys):
             return set(value).union(*map(keys, value.values())) - {"queue_full", "aborted"}
         return set()
 
-    for by in ("endpoint", "file"):
+    for by in ("endpoint", "file", "function", "release"):
         _, out, _ = run(capsys, "report", "--format", "json", "--by", by)
         assert not [key for key in keys(json.loads(out)) if f"`{key}`" not in documented]
+
+
+def test_report_counts_functions_and_releases_too(capsys):
+    shop(Path("requestcov.db"))
+    code, out, _ = run(capsys, "report", "--by", "function", "--format", "json")
+    functions = json.loads(out)["functions"]
+    assert code == 0
+    assert [(f["name"], f["executed"], f["endpoints"]) for f in functions] == [
+        ("show", 3, ["GET /orders/{id}"]),
+        ("ship", 3, ["POST /orders"]),
+    ]
+    code, out, _ = run(capsys, "report", "--by", "release")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == ["r1", "r2"]
+    assert "all by the newest" in " ".join(out.split())
+    assert "show" in run(capsys, "report", "--by", "function")[1]
+
+
+def test_report_narrows_to_one_endpoint_and_a_period(capsys):
+    shop(Path("requestcov.db"))
+    code, out, _ = run(capsys, "report", "--endpoint", "get /ord", "--by", "file", "--format", "json")
+    data = json.loads(out)
+    assert (code, data["selection"]["endpoint"]) == (0, "GET /orders/{id}")
+    assert (data["files"][0]["executed"], data["union"]["recorded"]) == (3, 4)
+    code, out, _ = run(capsys, "report", "--endpoint", "get /ord", "--since", "2026-11-21")
+    assert code == 0
+    assert "endpoint GET /orders/{id}" in out
+    assert "2/3" in out
+    code, _, err = run(capsys, "report", "--endpoint", "orders")
+    assert code == 1
+    assert "could be any of these" in err
 
 
 def test_show_finds_endpoints_and_files(capsys):

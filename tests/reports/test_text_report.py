@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from requestcov.analysis.coverage import by_endpoint, by_file
+from requestcov.analysis.coverage import by_endpoint, by_file, by_function, by_release, union
 from requestcov.analysis.evidence import Selection
 from requestcov.analysis.gather import gather
 from requestcov.reports.text import coverage as text
@@ -24,7 +25,7 @@ def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 def endpoints(url: str, selection: Selection | None = None) -> str:
     selection = selection or Selection()
     evidence, stream = gather(url, selection, None), io.StringIO()
-    text.write_endpoints(by_endpoint(evidence), evidence, selection, stream)
+    text.write_endpoints(by_endpoint(evidence), union(evidence), evidence, selection, stream)
     return stream.getvalue()
 
 
@@ -46,6 +47,7 @@ def test_an_endpoint_has_a_row_with_what_was_seen_recorded_and_run(tmp_path: Pat
         ["POST /orders", "30", "1", "1", "3/3", "100%"],
         ["GET /orders/{id}", "1,200", "4", "0", "3/3", "100%"],
         ["GET /quiet", "7", "0", "0", "-", "-"],
+        ["all", "1,237", "5", "1", "6/6", "100%"],
     ]
 
 
@@ -59,6 +61,41 @@ def test_a_file_has_a_row_with_its_functions(tmp_path: Path):
         ["shop/views.py", "1", "1/2", "2/6", "33%"],
     ]
     assert "gone.py: source not available." in files(url)
+
+
+def test_a_function_has_a_row_also_when_nobody_reached_it(tmp_path: Path):
+    url = write_store(tmp_path / "s.db", [record("GET /a", MISSING)])
+    evidence, stream = gather(url, Selection(), None), io.StringIO()
+    text.write_functions(by_function(evidence), union(evidence), evidence, Selection(), stream)
+    assert rows(stream.getvalue()) == [
+        ["function", "endpoints", "lines run", "coverage"],
+        ["shop/views.py:6 show", "1", "2/3", "67%"],
+        ["shop/views.py:14 ship", "0", "0/3", "0%"],
+    ]
+
+
+def test_a_release_has_a_row_and_all_together_one(tmp_path: Path):
+    evidence, stream = gather(shop(tmp_path / "s.db"), Selection(), None, by_release=True), io.StringIO()
+    text.write_releases(by_release(evidence), union(evidence), evidence, Selection(), stream)
+    assert rows(stream.getvalue()) == [
+        ["release", "endpoints", "recorded", "failed", "functions", "lines run", "coverage"],
+        ["r1", "2", "4", "1", "2", "6/6", "100%"],
+        ["r2", "1", "1", "0", "1", "2/3", "67%"],
+        ["all", "2", "5", "1", "2", "6/6", "100%"],
+    ]
+
+
+def test_branches_have_columns_when_they_were_recorded(tmp_path: Path):
+    """Of show's two ways on from its if, one was taken; ship's for has two more."""
+    plain = record("GET /a", SHOWN)
+    measured = replace(plain, blocks=(replace(plain.blocks[0], branches=frozenset({(7, 9)})),))
+    url = write_store(tmp_path / "s.db", [measured])
+    assert rows(endpoints(url)) == [
+        ["endpoint", "seen", "recorded", "failed", "lines run", "coverage", "branches", "taken"],
+        ["GET /a", "-", "1", "0", "2/3", "67%", "1/2", "50%"],
+    ]
+    assert rows(files(url))[1] == ["shop/views.py", "1", "1/2", "2/6", "33%", "1/4", "25%"]
+    assert "Branches: ways on" in files(url)
 
 
 def test_the_footing_balances_and_names_the_losses(tmp_path: Path):

@@ -71,7 +71,11 @@ def _facts(footing: Footing, selection: Selection) -> Iterator[tuple[str, str]]:
         yield "period", f"{footing.first:%Y-%m-%d %H:%M} to {footing.last:%Y-%m-%d %H:%M} UTC"
     asked = [
         f"{name} {value}"
-        for name, value in (("service", selection.service), ("release", selection.release))
+        for name, value in (
+            ("endpoint", selection.endpoint),
+            ("service", selection.service),
+            ("release", selection.release),
+        )
         if value
     ]
     asked += [
