@@ -231,6 +231,8 @@ class Traffic:
         samples: the requests, in no order.
         paths: spectrum id -> numbers of the blocks of that execution path.
         blocks: by number.
+        later: background id -> numbers of the blocks with what ran only after the response;
+            a sample's path holds these lines too.
     """
 
     endpoint: str
@@ -238,6 +240,7 @@ class Traffic:
     samples: Sequence[Sample] = field(repr=False)
     paths: Mapping[int, frozenset[int]] = field(repr=False)
     blocks: Mapping[int, StoredBlock] = field(repr=False)
+    later: Mapping[int, frozenset[int]] = field(default_factory=dict, repr=False)
 
 
 def _from_tree(root: str, path: str, digest: str) -> bytes | None:

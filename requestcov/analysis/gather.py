@@ -82,12 +82,14 @@ def gather_traffic(place: str, selection: Selection, root: str | None, *, alike:
     with _intact(place), open_store(place) as store:
         samples = tuple(store.samples(selection, alike=alike))
         paths = store.spectra({sample.spectrum for sample in samples})
+        later = store.spectra({sample.background for sample in samples if sample.background is not None})
         return Traffic(
             endpoint=selection.endpoint,
             evidence=_gather(store, place, selection, source, None, False, True),
             samples=samples,
             paths=paths,
-            blocks=store.blocks(frozenset().union(*paths.values())),
+            blocks=store.blocks(frozenset().union(*paths.values(), *later.values())),
+            later=later,
         )
 
 

@@ -12,10 +12,13 @@ from importlib import import_module
 from typing import Protocol, cast
 
 COMMANDS: Mapping[str, str] = {
-    "report": "coverage of each endpoint or file",
+    "report": "coverage of each endpoint, file, function or release",
     "show": "source with the lines that requests ran",
     "suspects": "what failing requests run that healthy ones do not",
     "slow": "what slow requests run that fast ones do not",
+    "hot": "what most requests run",
+    "paths": "the ways that requests take through an endpoint",
+    "thin": "functions that many requests run a little of",
     "doctor": "whether requests would be recorded here",
 }
 """Name -> what it answers, in a few words; in the order in which people meet them."""

@@ -58,6 +58,19 @@ def add_endpoint(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_top(command: argparse.ArgumentParser, most: int, noun: str) -> None:
+    """``--top``: how many; None in the options: all."""
+    command.add_argument(
+        "--top", metavar="N", type=_top, default=most, help=f"at most so many {noun}; default {most}, 0: all"
+    )
+
+
+def _top(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number like 20, or 0 for all")
+    return int(text) or None
+
+
 def add_format(command: argparse.ArgumentParser) -> None:
     """``--format``."""
     command.add_argument("--format", choices=("text", "json"), default="text", help="text (default) or json")

@@ -37,7 +37,15 @@ DAYS, RELEASES, ENDPOINTS, FILES, LINES, VARYING, WAYS = 30, 4, 40, 55, 38, 3, 4
 QUESTIONS = (
     ("report", []),
     ("report", ["--by", "file"]),
+    ("report", ["--by", "function"]),
+    ("report", ["--by", "release"]),
     ("show", ["GET /part0/{id}"]),
+    ("hot", []),
+    ("hot", ["--by", "line"]),
+    ("hot", ["--endpoint", "GET /part0/{id}"]),
+    ("thin", []),
+    ("paths", ["GET /part0/{id}"]),
+    ("paths", ["GET /part20/{id}"]),
 )
 
 

@@ -1,0 +1,171 @@
+"""How many requests ran each function, and each line of a function's body?
+
+Laws: a request runs one set of lines at most of a version of a file, so the
+requests that ran a line, or any line of a function, are the sum over the sets
+that hold it: no request is counted twice, and none is looked at alone. Lines of
+an older version are carried over to the newest one for functions that have not
+changed, and for no others. Weights make shares of a sample shares of the
+traffic (Horvitz and Thompson, 1952): each request counts as often as it stands for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from requestcov._source import Function, Source
+from requestcov.analysis.evidence import Evidence, Run
+
+FEW = 30
+"""Requests of equal weight, below which a report says that they are too few."""
+
+Z95 = 1.96
+"""Standard deviations to either side that hold 95 % of a normal distribution."""
+
+
+@dataclass
+class Tally:
+    """Who ran something, and how often.
+
+    Attributes:
+        requests: recorded ones.
+        weight: how many those stand for.
+        endpoints: names.
+    """
+
+    requests: int = 0
+    weight: float = 0.0
+    endpoints: set[str] = field(default_factory=set)
+
+    def add(self, run: Run) -> None:
+        """Count the requests of a run."""
+        self.requests += run.requests
+        self.weight += run.weight
+        self.endpoints.add(run.endpoint)
+
+
+@dataclass(frozen=True)
+class FunctionTally:
+    """One function of a file's newest version that requests ran.
+
+    Attributes:
+        source: the file.
+        tally: requests that ran any line of the body as it is now.
+        lines: body line -> requests that ran it; of the lines that any request ran.
+        earlier: weight of the requests that ran a function of this name whose body was another.
+    """
+
+    source: Source
+    function: Function
+    tally: Tally
+    lines: dict[int, Tally]
+    earlier: float
+
+
+@dataclass(frozen=True)
+class Tallies:
+    """All functions that requests ran, by path and line.
+
+    Attributes:
+        unread: distinct (file, version, line) recorded that could not be judged.
+    """
+
+    functions: tuple[FunctionTally, ...]
+    unread: int
+
+
+def tally(evidence: Evidence) -> Tallies:
+    """Count the requests of every function and line that ran."""
+    whole: dict[tuple[str, int], Tally] = defaultdict(Tally)
+    lines: dict[tuple[str, int], dict[int, Tally]] = defaultdict(lambda: defaultdict(Tally))
+    earlier: dict[tuple[str, int], float] = defaultdict(float)
+    unread: dict[tuple[str, str], set[int]] = defaultdict(set)
+    owners = _owners(evidence)
+    # Equal weights in the same order make equal sums, in whatever order the runs came.
+    for run in sorted(evidence.runs, key=lambda run: run.weight):
+        place = evidence.placement(run.path, run.digest)
+        if place is None:
+            unread[run.path, run.digest] |= run.lines
+            continue
+        owner = owners[run.path]
+        reached: set[int] = set()
+        for line in {place[line] for line in run.lines if line in place}:
+            key = (run.path, owner[line].line)
+            lines[key][line].add(run)
+            reached.add(owner[line].line)
+        for start in reached:
+            whole[run.path, start].add(run)
+        for start in _changed(run, evidence) - reached:
+            earlier[run.path, start] += run.weight
+    found = []
+    for path, line in sorted({*whole, *earlier}):
+        source = evidence.source(path, evidence.newest[path])
+        if source is None:  # placement was not None, so it is there
+            continue
+        function = next(function for function in source.functions if function.line == line)
+        key = (path, line)
+        found.append(FunctionTally(source, function, whole[key], dict(lines[key]), earlier[key]))
+    return Tallies(tuple(found), sum(map(len, unread.values())))
+
+
+def share_of(weight: float, evidence: Evidence) -> float:
+    """A part of the weight of all recorded requests of the selection, 0 to 1."""
+    whole = evidence.footing.weight
+    # Rounding in sums of weights must not show as more than all.
+    return min(1.0, weight / whole) if whole > 0 else 0.0
+
+
+def effective(evidence: Evidence) -> float:
+    """How many requests of equal weight would tell as much (Kish, Survey Sampling, 1965).
+
+    The square of the sum of weights over the sum of their squares: as many as were recorded when
+    all weigh the same, and fewer the more they differ.
+    """
+    squares = sum(outcome.squares for outcome in evidence.outcomes)
+    weight = sum(outcome.weight for outcome in evidence.outcomes)
+    return weight * weight / squares if squares > 0 else 0.0
+
+
+def margin(sample: float) -> float:
+    """How far off a share may be at the most, either way, in 95 of 100 samples of this effective size.
+
+    The normal approximation at a share of one half, where it is widest: 1.96 · √(¼ / n).
+    """
+    return min(1.0, Z95 * math.sqrt(0.25 / sample)) if sample > 0 else 1.0
+
+
+def _owners(evidence: Evidence) -> dict[str, dict[int, Function]]:
+    """Path -> body line of the newest version -> its function."""
+    found: dict[str, dict[int, Function]] = {}
+    for path in {run.path for run in evidence.runs}:
+        source = evidence.source(path, evidence.newest[path])
+        found[path] = dict(source.owner) if source is not None else {}
+    return found
+
+
+def _changed(run: Run, evidence: Evidence) -> frozenset[int]:
+    """The ``def`` lines, in the newest version, of functions that the run ran with another body.
+
+    Functions of a file that share a name are the same one by their order.
+    """
+    newest = evidence.newest[run.path]
+    old, new = evidence.source(run.path, run.digest), evidence.source(run.path, newest)
+    place = evidence.placement(run.path, run.digest)
+    if run.digest == newest or old is None or new is None or place is None:
+        return frozenset()
+    lost = {old.owner[line] for line in old.statements(run.lines) & old.bodies if line not in place}
+    if not lost:
+        return frozenset()
+    now = {key: function.line for function, key in _named(new)}
+    return frozenset(now[key] for function, key in _named(old) if function in lost and key in now)
+
+
+def _named(source: Source) -> list[tuple[Function, tuple[str, int]]]:
+    """Functions with their name and which of that name in the file they are."""
+    counts: dict[str, int] = defaultdict(int)
+    named = []
+    for function in source.functions:
+        named.append((function, (function.name, counts[function.name])))
+        counts[function.name] += 1
+    return named
