@@ -63,15 +63,15 @@ def test_a_file_has_a_row_with_its_functions(tmp_path: Path):
     assert "gone.py: source not available." in files(url)
 
 
-def test_a_function_has_a_row_also_when_nobody_reached_it(tmp_path: Path):
+def test_a_function_that_was_reached_has_a_row_and_the_others_are_counted(tmp_path: Path):
     url = write_store(tmp_path / "s.db", [record("GET /a", MISSING)])
     evidence, stream = gather(url, Selection(), None), io.StringIO()
     text.write_functions(by_function(evidence), union(evidence), evidence, Selection(), stream)
     assert rows(stream.getvalue()) == [
         ["function", "endpoints", "lines run", "coverage"],
         ["shop/views.py:6 show", "1", "2/3", "67%"],
-        ["shop/views.py:14 ship", "0", "0/3", "0%"],
     ]
+    assert "No recorded request reached 1 further function" in re.sub(r"\s+", " ", stream.getvalue())
 
 
 def test_a_release_has_a_row_and_all_together_one(tmp_path: Path):

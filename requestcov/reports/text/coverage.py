@@ -20,7 +20,7 @@ from requestcov.analysis.coverage_results import (
     Union,
 )
 from requestcov.analysis.evidence import Evidence, Selection
-from requestcov.reports.terminal import Name, number, percent, write
+from requestcov.reports.terminal import Name, counted, number, percent, write
 from requestcov.reports.text.footing import footing, table
 
 REACHED = "Coverage: lines run / lines of the functions that the {} reached."
@@ -29,8 +29,8 @@ FILE_LINES = (
     "Files that no recorded request ran are not listed."
 )
 FUNCTION_LINES = (
-    "Coverage: lines run / lines of the function's body. "
-    "Functions of files that no recorded request ran are not listed."
+    "Coverage: lines run / lines of the function's body. No recorded request reached {} of these files: "
+    "--format json lists all."
 )
 BRANCHES = (
     "Branches: ways on from lines that have more than one, taken / there are; "
@@ -147,16 +147,18 @@ def write_functions(
     selection: Selection,
     stream: TextIO,
 ) -> None:
-    """A row a function.
+    """A row a function that was reached, and how many were not.
 
     Raises:
         OSError: the stream cannot be written.
     """
-    rows, branched = _table("function", ("endpoints",), results)
-    for result in results:
+    reached = [result for result in results if result.executed]
+    rows, branched = _table("function", ("endpoints",), reached)
+    for result in reached:
         name = Name(f"{result.path}:{result.line} {result.name}")
         rows.add_row(name, number(len(result.endpoints)), *_measures(result, branched))
-    write(stream, [rows, *_footing(evidence, selection, FUNCTION_LINES, branched, together)])
+    note = FUNCTION_LINES.format(counted(len(results) - len(reached), "further function"))
+    write(stream, [rows, *_footing(evidence, selection, note, branched, together)])
 
 
 def _table(first: str, counts: Sequence[str], results: Sequence[Measured]) -> tuple[Table, bool]:
