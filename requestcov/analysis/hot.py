@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from requestcov.analysis.evidence import Evidence
-from requestcov.analysis.tally import Tally, effective, margin, share_of, tally
+from requestcov.analysis.statistics import margin
+from requestcov.analysis.tally import Tally, effective, share_of, tally
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,12 @@ import math
 
 CONFIDENCE = 0.95
 
+FEW = 30
+"""Requests of equal weight, below which a report says that they are too few for a share."""
+
+Z95 = 1.96
+"""Standard deviations to either side that hold 95 % of a normal distribution."""
+
 
 def effective_size(weight: float, squares: float) -> float:
     """How many equally weighted requests tell as much as these unequally weighted ones.
@@ -22,6 +28,17 @@ def effective_size(weight: float, squares: float) -> float:
         squares: sum of their squares.
     """
     return weight * weight / squares if squares > 0 else 0.0
+
+
+def margin(requests: float) -> float:
+    """How far off an estimated share is at the most, either way, in 95 of 100 samples.
+
+    The normal approximation at a share of one half, where it is widest: 1.96 · √(¼ / n).
+
+    Args:
+        requests: equally weighted ones, or the effective size.
+    """
+    return min(1.0, Z95 * math.sqrt(0.25 / requests)) if requests > 0 else 1.0
 
 
 def upper_bound(hits: float, requests: float, confidence: float = CONFIDENCE) -> float:

@@ -10,18 +10,12 @@ traffic (Horvitz and Thompson, 1952): each request counts as often as it stands 
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
 from requestcov._source import Function, Source
 from requestcov.analysis.evidence import Evidence, Run
-
-FEW = 30
-"""Requests of equal weight, below which a report says that they are too few."""
-
-Z95 = 1.96
-"""Standard deviations to either side that hold 95 % of a normal distribution."""
+from requestcov.analysis.statistics import effective_size
 
 
 @dataclass
@@ -117,22 +111,11 @@ def share_of(weight: float, evidence: Evidence) -> float:
 
 
 def effective(evidence: Evidence) -> float:
-    """How many requests of equal weight would tell as much (Kish, Survey Sampling, 1965).
-
-    The square of the sum of weights over the sum of their squares: as many as were recorded when
-    all weigh the same, and fewer the more they differ.
-    """
-    squares = sum(outcome.squares for outcome in evidence.outcomes)
-    weight = sum(outcome.weight for outcome in evidence.outcomes)
-    return weight * weight / squares if squares > 0 else 0.0
-
-
-def margin(sample: float) -> float:
-    """How far off a share may be at the most, either way, in 95 of 100 samples of this effective size.
-
-    The normal approximation at a share of one half, where it is widest: 1.96 · √(¼ / n).
-    """
-    return min(1.0, Z95 * math.sqrt(0.25 / sample)) if sample > 0 else 1.0
+    """How many requests of equal weight would tell as much as the recorded ones."""
+    outcomes = evidence.outcomes
+    return effective_size(
+        sum(outcome.weight for outcome in outcomes), sum(outcome.squares for outcome in outcomes)
+    )
 
 
 def _owners(evidence: Evidence) -> dict[str, dict[int, Function]]:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from requestcov.analysis.hot import hot_functions, hot_lines
-from requestcov.analysis.tally import effective, margin
+from requestcov.analysis.statistics import margin
+from requestcov.analysis.tally import effective
 from requestcov.analysis.thin import thin_functions
 from requestcov.storage.results import Outcome
 from tests.analysis.evidence_by_hand import build

@@ -28,10 +28,8 @@ FILE_LINES = (
     "Coverage: lines run / lines of all function bodies of the file. "
     "Files that no recorded request ran are not listed."
 )
-FUNCTION_LINES = (
-    "Coverage: lines run / lines of the function's body. No recorded request reached {} of these files: "
-    "--format json lists all."
-)
+FUNCTION_LINES = "Coverage: lines run / lines of the function's body."
+UNREACHED = "No recorded request reached {} of these files: --format json lists all."
 BRANCHES = (
     "Branches: ways on from lines that have more than one, taken / there are; "
     "only of files that were recorded with branches."
@@ -157,8 +155,9 @@ def write_functions(
     for result in reached:
         name = Name(f"{result.path}:{result.line} {result.name}")
         rows.add_row(name, number(len(result.endpoints)), *_measures(result, branched))
-    note = FUNCTION_LINES.format(counted(len(results) - len(reached), "further function"))
-    write(stream, [rows, *_footing(evidence, selection, note, branched, together)])
+    others = len(results) - len(reached)
+    more = [UNREACHED.format(counted(others, "further function"))] if others else []
+    write(stream, [rows, *_footing(evidence, selection, FUNCTION_LINES, branched, together, more)])
 
 
 def _table(first: str, counts: Sequence[str], results: Sequence[Measured]) -> tuple[Table, bool]:
@@ -188,9 +187,9 @@ def _footing(
     note: str,
     branched: bool,
     together: Union | None,
-    problems: Iterable[str] = (),
+    more: Iterable[str] = (),
 ) -> Iterable[RenderableType]:
-    notes = [note, *([BRANCHES] if branched else []), *problems]
+    notes = [note, *([BRANCHES] if branched else []), *more]
     return footing(evidence, selection, notes, together.unread if together else 0)
 
 

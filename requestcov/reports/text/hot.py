@@ -9,7 +9,7 @@ from rich.text import Text
 
 from requestcov.analysis.evidence import Evidence, Selection
 from requestcov.analysis.hot import Hot
-from requestcov.analysis.tally import FEW
+from requestcov.analysis.statistics import FEW
 from requestcov.reports.terminal import Name, clean, counted, number, percent, write
 from requestcov.reports.text.footing import footing, table
 

@@ -7,7 +7,7 @@ from typing import TextIO
 from rich.text import Text
 
 from requestcov.analysis.evidence import Evidence, Selection
-from requestcov.analysis.tally import FEW
+from requestcov.analysis.statistics import FEW
 from requestcov.analysis.thin import Thin
 from requestcov.record import format_lines
 from requestcov.reports.terminal import Name, counted, number, percent, write
