@@ -53,20 +53,22 @@ class _Piece:
 
 @dataclass
 class _Group:
-    """The requests of one path; also of several, when they are folded."""
+    """The requests of one path; also of several, when they are folded. Nothing is asked until all are in."""
 
     samples: list[Sample] = field(default_factory=list)
 
-    @property
+    @cached_property
     def weight(self) -> float:
         return math.fsum(sample.weight for sample in self.samples)
 
-    @property
+    @cached_property
     def failed(self) -> int:
         return sum(1 for sample in self.samples if sample.failed)
 
-    @property
+    @cached_property
     def failing(self) -> float:
+        if not self.failed:
+            return 0.0
         return _part(math.fsum(sample.weight for sample in self.samples if sample.failed), self.weight)
 
     @property
