@@ -7,6 +7,7 @@ for whatever the truth is; an estimate says of what. Sources stand with each.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 CONFIDENCE = 0.95
 
@@ -70,6 +71,53 @@ def upper_bound(hits: float, requests: float, confidence: float = CONFIDENCE) ->
         else:
             high = middle
     return high
+
+
+def rule_of_three(requests: float) -> float:
+    """3 / n, at most 1: a rule of thumb for the 95 % bound without hits, for 30 requests or more.
+
+    -ln 0.05 is 2.996, and 1 - exp(-2.996 / n) is a little less than 2.996 / n (Hanley and
+    Lippman-Hand, 1983).
+    """
+    return min(1.0, 3 / requests) if requests > 0 else 1.0
+
+
+def worst_size(groups: Iterable[tuple[float, float]]) -> float:
+    """How many equally weighted requests would as surely meet what only the least sampled run.
+
+    Kish's size is right for what has nothing to do with how a request was sampled. A rare path may
+    have: where all failures are kept and one healthy request in a hundred, what only healthy ones
+    run is met by those few. Where the W requests that a sample stands for were kept with chance 1/w
+    at worst, those p W that run a thing are all missed with a chance of (1 - 1/w)^(p W) at most,
+    about exp(-p W/w): as by W/w equally weighted ones. Never more than Kish's size.
+
+    Args:
+        groups: (sum of weights, sum of their squares) of requests that were sampled alike.
+    """
+    total, largest = 0.0, 0.0
+    for weight, squares in groups:
+        total += weight
+        if weight > 0:
+            largest = max(largest, squares / weight)
+    return total / largest if largest > 0 else 0.0
+
+
+def chance_of_none(strata: Iterable[tuple[int, int, int]]) -> float:
+    """How likely none of the later requests runs a thing that they run as often as earlier ones.
+
+    Fisher's exact test, one-sided, for tables whose second group has no hit, in strata: were it
+    chance alone which of a stratum's requests are the earlier ones, all that ran the thing would be
+    among them with a chance of C(before, hits) / C(before + after, hits).
+
+    Args:
+        strata: (hits, before, after) of each: how many of the ``before`` earlier requests ran it,
+            and how many later ones there are, of which none did.
+    """
+    logarithm = 0.0
+    for hits, before, after in strata:
+        logarithm += math.lgamma(before + 1) - math.lgamma(before - hits + 1)
+        logarithm -= math.lgamma(before + after + 1) - math.lgamma(before + after - hits + 1)
+    return min(1.0, math.exp(logarithm))
 
 
 def requests_needed(share: float, confidence: float = CONFIDENCE) -> int:

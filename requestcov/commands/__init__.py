@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, str] = {
     "hot": "what most requests run",
     "paths": "the ways that requests take through an endpoint",
     "thin": "functions that many requests run a little of",
+    "dead": "functions and lines that no request ran, and how sure that is",
+    "releases": "what a release began to run, and what went silent",
     "doctor": "whether requests would be recorded here",
 }
 """Name -> what it answers, in a few words; in the order in which people meet them."""

@@ -71,6 +71,16 @@ def percent(fraction: float | None) -> str:
     return f"{fraction:.0%}"
 
 
+def share(fraction: float | None) -> str:
+    """``0.30%``: a small share or chance in two digits; ``-`` when there is none."""
+    if fraction is None:
+        return "-"
+    if fraction and fraction < 0.000001:
+        return "<0.0001%"
+    shown = f"{fraction * 100:#.2g}" if fraction < 0.1 else f"{fraction * 100:.0f}"
+    return f"{shown.rstrip('.')}%" if fraction else "0%"
+
+
 def number(value: float | None) -> str:
     """``12,345``; ``-`` when unknown."""
     return "-" if value is None else f"{value:,.0f}"

@@ -78,7 +78,7 @@ SHARED = {
     "engines": {"collection", "greenlets", "workers"},
     "sinks": {"path"},
     "storage": {"results"},
-    "analysis": {"evidence", "statistics", "contrast", "ranking", "significance", "tally"},
+    "analysis": {"evidence", "history", "statistics", "contrast", "ranking", "significance", "tally"},
     "reports": {"terminal"},
     "commands": {"asking"},
     "server": set(),

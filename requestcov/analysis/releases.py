@@ -1,0 +1,241 @@
+"""What did a release begin to run, and what went silent with it?
+
+Laws: pure functions, frozen results. Functions are matched by their code (analysis/history), so
+what only moved is neither new nor silent; what was edited or removed is told apart from what is
+still there and no longer runs. Silence counts as significant only against the traffic of the
+endpoints that used to run the thing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from requestcov._source import Function
+from requestcov.analysis.evidence import Counts, Evidence
+from requestcov.analysis.history import History, Spot
+from requestcov.analysis.statistics import CONFIDENCE, chance_of_none, upper_bound
+from requestcov.record import format_lines
+
+
+class Change(Enum):
+    """How the code of a function came to run, or to run no more."""
+
+    SAME = "same"
+    NEW = "new"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Silent:
+    """What the earlier release's requests ran and the later one's did not.
+
+    Attributes:
+        path, name, line: the function; where it stands in the later release, or stood.
+        lines: those gone silent, as ranges ``7-9,12``.
+        whole: whether the function ran no more at all.
+        change: ``same``: the same code is there, or the later release did not run the file at all and
+            so does not tell; ``gone``: it was edited or removed.
+        endpoints: those that ran it in the earlier release.
+        ran: how many of the earlier release's recorded requests did.
+        before, after: recorded requests of these endpoints in the two releases.
+        bound: of the later ones at most this share could have run it unseen (95 %); None of none.
+        probability: that so many requests miss it by chance, running it as often as before.
+        significant: whether the code is the same and the probability is at most 5 %.
+    """
+
+    path: str
+    name: str
+    line: int
+    lines: str
+    whole: bool
+    change: Change
+    endpoints: tuple[str, ...]
+    ran: int
+    before: int
+    after: int
+    bound: float | None
+    probability: float
+    significant: bool
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What the later release's requests ran and the earlier one's did not.
+
+    Attributes:
+        path, name, line, lines, whole: as of Silent, in the later release.
+        change: ``same``: the code was there before; ``new``: it was written or edited.
+        endpoints: those that run it.
+        ran, after: how many of the later release's recorded requests ran it, and those of its endpoints.
+    """
+
+    path: str
+    name: str
+    line: int
+    lines: str
+    whole: bool
+    change: Change
+    endpoints: tuple[str, ...]
+    ran: int
+    after: int
+
+
+@dataclass(frozen=True)
+class EndpointTraffic:
+    """The recorded requests of an endpoint in the two releases, and what they stand for."""
+
+    endpoint: str
+    before: int
+    after: int
+    weight_before: float
+    weight_after: float
+
+
+@dataclass(frozen=True)
+class Releases:
+    """The answer: ``begun`` and ``silent`` by path and line, ``traffic`` by endpoint."""
+
+    earlier: str
+    later: str
+    begun: tuple[Begun, ...]
+    silent: tuple[Silent, ...]
+    traffic: tuple[EndpointTraffic, ...]
+    unread: tuple[str, ...]
+
+
+_Ran = Mapping[Spot, Mapping[str, int]]
+"""Line -> endpoint -> recorded requests that ran it."""
+
+
+def releases(earlier: str, later: str, before: Evidence, after: Evidence) -> Releases:
+    """Compare two releases.
+
+    Args:
+        earlier, later: their names.
+        before, after: what is recorded of each.
+    """
+    sources = {
+        name: {
+            path: source
+            for path, digest in evidence.newest.items()
+            if (source := evidence.source(path, digest)) is not None and not source.problem
+        }
+        for name, evidence in (("before", before), ("after", after))
+    }
+    everything = [
+        source
+        for evidence in (before, after)
+        for path, digests in evidence.versions.items()
+        for digest in digests
+        if (source := evidence.source(path, digest)) is not None and not source.problem
+    ]
+    # Of a file that the later release did not run, the text may be the earlier one's as well.
+    now, then = History(sources["after"], everything), History(sources["before"], everything)
+    ran_now, ran_before = _ran(after, now), _ran(before, now)
+    begun = []
+    for path, source in sorted(sources["after"].items()):
+        for function in source.functions:
+            news = {n for n in function.body if (path, n) in ran_now and (path, n) not in ran_before}
+            if not news:
+                continue
+            old = any(past.digest in before.versions.get(past.path, ()) for past in now.past(path, function))
+            who = _who(path, news, ran_now)
+            begun.append(
+                Begun(
+                    *_name(path, function, news),
+                    whole=not any((path, n) in ran_before for n in function.body),
+                    change=Change.SAME if old else Change.NEW,
+                    endpoints=tuple(sorted(who)),
+                    ran=sum(who.values()),
+                    after=_requests(who, after.counts),
+                )
+            )
+    silent = [
+        *_silent(now, ran_before, ran_now, before, after, None),
+        *_silent(then, _ran(before, then), {}, before, after, now),
+    ]
+    names = sorted({*before.counts, *after.counts}, key=lambda name: (name.partition(" ")[2], name))
+    none = Counts(0, 0.0, 0)
+    return Releases(
+        earlier=earlier,
+        later=later,
+        begun=tuple(begun),
+        silent=tuple(sorted(silent, key=lambda item: (item.path, item.line, item.change.value))),
+        traffic=tuple(
+            EndpointTraffic(name, a.requests, b.requests, a.weight, b.weight)
+            for name in names
+            for a, b in [(before.counts.get(name, none), after.counts.get(name, none))]
+        ),
+        unread=tuple(
+            sorted(
+                {p for p in before.newest if p not in sources["before"]}
+                | {p for p in after.newest if p not in sources["after"]}
+            )
+        ),
+    )
+
+
+def _silent(
+    history: History, ran: _Ran, still: _Ran, before: Evidence, after: Evidence, now: History | None
+) -> Iterable[Silent]:
+    """Of code of the later release; given ``now``, of earlier code that is not among it."""
+    carried: set[tuple[str, str, int]] = set()
+    if now is not None:
+        for path, source in now.current.items():
+            for function in source.functions:
+                carried.update((p.path, p.digest, p.function.line) for p in now.past(path, function))
+    for path, source in history.current.items():
+        for function in source.functions:
+            if (path, source.digest, function.line) in carried:
+                continue
+            lines = {n for n in function.body if (path, n) in ran and (path, n) not in still}
+            if not lines:
+                continue
+            who = _who(path, lines, ran)
+            there = now is None or path not in after.newest
+            groups = [
+                (n, before.counts[name].requests, after.counts[name].requests if name in after.counts else 0)
+                for name, n in who.items()
+            ]
+            chance = chance_of_none(groups)
+            requests = _requests(who, after.counts)
+            yield Silent(
+                *_name(path, function, lines),
+                whole=not any((path, n) in still for n in function.body),
+                change=Change.SAME if there else Change.GONE,
+                endpoints=tuple(sorted(who)),
+                ran=sum(who.values()),
+                before=_requests(who, before.counts),
+                after=requests,
+                bound=upper_bound(0, requests) if requests else None,
+                probability=chance,
+                significant=there and chance <= 1 - CONFIDENCE,
+            )
+
+
+def _ran(evidence: Evidence, history: History) -> dict[Spot, dict[str, int]]:
+    found: defaultdict[Spot, dict[str, int]] = defaultdict(dict)
+    for run in evidence.runs:
+        for spot in history.placed(run.path, run.digest, run.lines):
+            found[spot][run.endpoint] = found[spot].get(run.endpoint, 0) + run.requests
+    return dict(found)
+
+
+def _who(path: str, lines: Iterable[int], ran: _Ran) -> dict[str, int]:
+    """Endpoint -> its requests that ran the line of these that most of them ran."""
+    who: dict[str, int] = {}
+    for line in lines:
+        for endpoint, requests in ran[path, line].items():
+            who[endpoint] = max(who.get(endpoint, 0), requests)
+    return who
+
+
+def _requests(endpoints: Iterable[str], counts: Mapping[str, Counts]) -> int:
+    return sum(counts[name].requests for name in endpoints if name in counts)
+
+
+def _name(path: str, function: Function, lines: Iterable[int]) -> tuple[str, str, int, str]:
+    return path, function.name, function.line, format_lines(frozenset(lines))
