@@ -218,6 +218,14 @@ OPTIONS: tuple[Option, ...] = (
         "installed package adds. Three slashes for a relative path, four for an absolute one.",
     ),
     Option(
+        "keep_sources",
+        _boolean,
+        True,
+        "boolean",
+        "Send the text of each file version that ran to the sinks, once, so that lines can be shown as they "
+        "were. Off: reports read the working directory instead.",
+    ),
+    Option(
         "exclude",
         _patterns,
         DEFAULT_EXCLUDE,
@@ -305,6 +313,7 @@ class Config:
     omit: tuple[str, ...] = ()
     branch: bool = False
     sinks: tuple[str, ...] = ("sqlite:///requestcov.db",)
+    keep_sources: bool = True
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
     exclude_methods: tuple[str, ...] = ()
     service: str = ""

@@ -21,6 +21,7 @@ class Options(TypedDict, total=False):
     omit: Iterable[str]
     branch: bool | str
     sinks: Iterable[str]
+    keep_sources: bool | str
     exclude: Iterable[str]
     exclude_methods: Iterable[str]
     service: str

@@ -228,6 +228,8 @@ class Outlet:
         return batch
 
     def _new_sources(self, records: list[RequestRecord]) -> list[SourceFile]:
+        if not self._config.keep_sources:
+            return []
         sources: dict[tuple[str, str], SourceFile | None] = {}
         for key in (key for record in records for key in _versions(record)):
             if key in self._sent or key in sources:

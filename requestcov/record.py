@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -381,11 +381,14 @@ def _block_to_json(block: Block) -> dict[str, Any]:
 
 def _blocks_from_json(files: Mapping[str, Mapping[str, Any]]) -> tuple[Block, ...]:
     return tuple(
-        Block(
-            path,
-            part["digest"],
-            parse_lines(part["lines"]),
-            parse_arcs(",".join(part["branches"])) if "branches" in part else None,
+        _block_from_json(
+            path, part["digest"], part["lines"], ",".join(part["branches"]) if "branches" in part else None
         )
         for path, part in sorted(files.items())
     )
+
+
+# Requests run much the same: most blocks of a file of records were met before.
+@lru_cache(maxsize=16_384)
+def _block_from_json(path: str, digest: str, lines: str, branches: str | None) -> Block:
+    return Block(path, digest, parse_lines(lines), None if branches is None else parse_arcs(branches))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from importlib import import_module
+from keyword import iskeyword
 from typing import Protocol, cast
 
 COMMANDS: Mapping[str, str] = {
@@ -21,6 +22,10 @@ COMMANDS: Mapping[str, str] = {
     "thin": "functions that many requests run a little of",
     "dead": "functions and lines that no request ran, and how sure that is",
     "releases": "what a release began to run, and what went silent",
+    "export": "coverage data for coverage.py, LCOV, Cobertura or JSON",
+    "import": "JSON Lines files into a store",
+    "merge": "stores into one",
+    "prune": "old requests out of a store, what they add up to stays",
     "doctor": "whether requests would be recorded here",
 }
 """Name -> what it answers, in a few words; in the order in which people meet them."""
@@ -49,4 +54,5 @@ class Command(Protocol):
 
 def load(name: str) -> Command:
     """The module of one command of the table."""
-    return cast(Command, import_module(f"requestcov.commands.{name}"))
+    module = f"{name}_" if iskeyword(name) else name
+    return cast(Command, import_module(f"requestcov.commands.{module}"))

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import datetime
 from typing import Any
 
-from requestcov.record import Block, Ledger, RequestRecord
+from requestcov.record import Block, Ledger, RequestRecord, SourceFile
 from requestcov.storage import sqlite_schema as schema
 from requestcov.storage.results import (
     EVERYTHING,
@@ -213,6 +213,13 @@ class Store(Database):
         )
         return None if row is None else zlib.decompress(row[0]).decode("utf-8", "replace")
 
+    def sources(self) -> Iterator[SourceFile]:
+        """Every text that was sent, as its bytes."""
+        for path, digest, text in self.rows(
+            "SELECT f.path, f.digest, s.text FROM source s JOIN file f ON f.n = s.file ORDER BY f.n"
+        ):
+            yield SourceFile(schema.unpack_text(path), digest, zlib.decompress(text))
+
     def samples(self, selection: Selection = EVERYTHING, *, alike: bool = False) -> Iterator[Sample]:
         """Recorded requests one by one, in no order; meant for a selection of one endpoint.
 
@@ -302,10 +309,11 @@ class Store(Database):
     def records(self, selection: Selection = EVERYTHING, **narrow: Any) -> Iterator[RequestRecord]:
         """Whole records, the newest first; takes what :meth:`requests` takes."""
         paths: dict[int, tuple[Block, ...]] = {}
+        blocks: dict[int, Block] = {}
         for row in self.requests(selection, **narrow):
             for spectrum in (row.spectrum, row.background):
                 if spectrum is not None and spectrum not in paths:
-                    paths[spectrum] = self.spectrum(spectrum)
+                    paths[spectrum] = self._path(spectrum, blocks)
             method, _, route = row.endpoint.partition(" ")
             yield RequestRecord(
                 id=row.id,
@@ -335,9 +343,14 @@ class Store(Database):
         Raises:
             KeyError: the store has no such spectrum.
         """
-        found = self.blocks(self.spectra([spectrum])[spectrum]).values()
-        blocks = [Block(block.path, block.digest, block.lines, block.branches) for block in found]
-        return tuple(sorted(blocks, key=lambda block: block.path))
+        return self._path(spectrum, {})
+
+    def _path(self, spectrum: int, known: dict[int, Block]) -> tuple[Block, ...]:
+        """The same; blocks that are known are shared, the others become known."""
+        numbers = self.spectra([spectrum])[spectrum]
+        for number, block in self.blocks(numbers - known.keys()).items():
+            known[number] = Block(block.path, block.digest, block.lines, block.branches)
+        return tuple(sorted((known[number] for number in numbers), key=lambda block: block.path))
 
     def spectra(self, spectra: Iterable[int]) -> dict[int, frozenset[int]]:
         """Execution paths by id, each as the numbers of its blocks.

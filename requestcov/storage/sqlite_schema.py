@@ -1,7 +1,8 @@
 """The SQLite database: its tables, its migrations, and how values are packed.
 
-Laws: a row of text, file, block, spectrum, origin or cohort is never changed
-in meaning nor removed, so its number may be remembered; every text survives,
+Laws: a row of text, file, block, origin or cohort is never changed in meaning
+nor removed, so its number may be remembered; a spectrum is removed only by
+pruning, which says so in ``store``; every text survives,
 also one that is not Unicode; a database that is newer than this code, or not
 ours, is refused and left alone. The tables are described in docs/data-format.
 """
@@ -105,7 +106,9 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     """,
     # Requests of one cohort side by side: whatever is asked of an endpoint's requests reads no others'.
-    # What reports count of requests is counted beside them, and so outlives them.
+    # What reports count of requests is counted beside them, and so outlives them. The one row of store
+    # tells from which UTC day on requests are taken (horizon): before it they may have been pruned, and
+    # one that comes again could not be known. merged: what was counted here of other stores' days.
     """
     CREATE TABLE outcome (
         cohort INTEGER NOT NULL REFERENCES cohort,
@@ -153,6 +156,16 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     INSERT INTO request SELECT * FROM request_by_id ORDER BY cohort, id;
     DROP TABLE request_by_id;
+    CREATE TABLE store (
+        id BLOB NOT NULL, horizon INTEGER NOT NULL, prunings INTEGER NOT NULL, late INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO store VALUES (randomblob(16), 0, 0, 0);
+    CREATE TABLE merged (
+        store BLOB NOT NULL,
+        day INTEGER NOT NULL,
+        requests INTEGER NOT NULL,
+        PRIMARY KEY (store, day)
+    ) STRICT, WITHOUT ROWID;
     """,
 )
 """Script number i brings a database from ``user_version`` i to i + 1."""

@@ -3,8 +3,10 @@
 Laws: a batch is in the database whole or not at all; a record is known by its
 id, so a batch that comes again adds nothing; reports need no row of a
 request, because what they count is counted here, by cohort (service, release,
-endpoint, failed, day), by block, by outcome and by duration. Numbers remembered between batches are
-forgotten when a transaction fails: they may have been rolled back with it.
+endpoint, failed, day), by block, by outcome and by duration; a record from
+before the horizon, to which its day was pruned, is turned away and counted.
+Numbers remembered between batches are forgotten when a transaction fails
+(they may have been rolled back with it), and when another process has pruned.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
 
 from requestcov.errors import StoreError
 from requestcov.record import Batch, Block, Ledger, RequestRecord, SourceFile, format_arcs, spectrum_id
@@ -30,23 +33,48 @@ MOST_REMEMBERED = 50_000
 """Entries in each memory of row numbers, so that a long-lived process stays small."""
 
 
+class Added(NamedTuple):
+    """What became of records: new ones, ones that were there already, and ones from before the horizon."""
+
+    new: int
+    known: int
+    late: int
+
+
+class Sums(NamedTuple):
+    """What is counted of requests; the values are lists, to be added to.
+
+    Attributes:
+        hits: (cohort, block) -> requests, weight.
+        totals: cohort -> requests, weight, time of the first and of the last.
+        outcomes: the columns of outcome's key -> requests, weight, sum of squared weights.
+        durations: (cohort, bucket) -> requests, weight.
+    """
+
+    hits: dict[tuple[int, int], list[Any]]
+    totals: dict[int, list[Any]]
+    outcomes: dict[tuple[int, ...], list[Any]]
+    durations: dict[tuple[int, int], list[Any]]
+
+
 class Writer:
     """One connection that writes; used by one thread at a time, never across a fork.
 
     Args:
         path: the database, created if it is not there (in a directory that is).
+        busy_seconds: how long one attempt waits for another process's transaction.
 
     Raises:
         StoreError: not a database of ours, newer than this code, or SQLite is too old.
         sqlite3.Error: it cannot be opened.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, busy_seconds: float = BUSY_SECONDS) -> None:
         if sqlite3.sqlite_version_info < schema.OLDEST_SQLITE:
             needed = ".".join(map(str, schema.OLDEST_SQLITE))
             raise StoreError(f"this Python has SQLite {sqlite3.sqlite_version}, and {needed} is needed")
         self._connection = sqlite3.connect(
-            os.fsencode(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            os.fsencode(path), timeout=busy_seconds, isolation_level=None, check_same_thread=False
         )
         try:
             schema.check(self._connection)  # Before the journal mode: that already writes.
@@ -57,6 +85,7 @@ class Writer:
         except BaseException:
             self._connection.close()
             raise
+        self._horizon = self._prunings = 0
         self._forget()
 
     def write(self, batch: Batch) -> None:
@@ -65,18 +94,52 @@ class Writer:
         Raises:
             sqlite3.Error: nothing of it is kept.
         """
+        self.add(batch.records, (batch.ledger,), batch.sources)
+
+    def add(
+        self,
+        records: Iterable[RequestRecord] = (),
+        ledgers: Iterable[Ledger] = (),
+        sources: Iterable[SourceFile] = (),
+    ) -> Added:
+        """Keep what several processes wrote, all or nothing, each thing once.
+
+        Raises:
+            sqlite3.Error: nothing of it is kept.
+        """
+        with self.transaction():
+            added = self._write_records(records)
+            for ledger in ledgers:
+                self.write_ledger(ledger)
+            self.write_sources(sources)
+        return added
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is written within it is kept, or nothing.
+
+        Raises:
+            sqlite3.Error: it cannot begin, or not be committed.
+        """
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            self._write_records(batch.records)
-            self._write_ledger(batch.ledger)
-            self._write_sources(batch.sources)
+            self._horizon, prunings = connection.execute("SELECT horizon, prunings FROM store").fetchone()
+            if prunings != self._prunings:
+                self._forget()
+                self._prunings = prunings
+            yield connection
             connection.execute("COMMIT")
         except BaseException:
             self._forget()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, in autocommit outside of :meth:`transaction`."""
+        return self._connection
 
     def close(self) -> None:
         """Close the connection."""
@@ -91,15 +154,20 @@ class Writer:
         self._cohorts: dict[tuple[str, str, str, bool, int], int] = {}
         self._bases: dict[int, tuple[int, frozenset[int]]] = {}
 
-    def _write_records(self, records: Iterable[RequestRecord]) -> None:
+    def _write_records(self, records: Iterable[RequestRecord]) -> Added:
+        late = known = 0
         ran: dict[tuple[int, int], list[Any]] = {}
-        totals: dict[int, list[Any]] = {}
-        outcomes: dict[tuple[int, ...], list[Any]] = {}
-        durations: dict[tuple[int, int], list[Any]] = {}
+        hits, totals, outcomes, durations = sums = Sums({}, {}, {}, {})
         for record in sorted(records, key=lambda record: record.id):
             time = schema.pack_time(record.time)
-            cohort = self._cohort(record, time // schema.DAY)
+            if time // schema.DAY < self._horizon:
+                late += 1
+                continue
+            cohort = self.cohort_number(
+                record.service, record.release, record.endpoint, record.failed, time // schema.DAY
+            )
             if not self._insert_request(record, cohort, time):
+                known += 1
                 continue
             weight = record.weight
             group = ran.get((cohort, record.spectrum))
@@ -124,16 +192,23 @@ class Writer:
             duration = durations.setdefault((cohort, bucket), [0, 0.0])
             duration[0] += 1
             duration[1] += weight
-        hits: dict[tuple[int, int], list[Any]] = {}
         for (cohort, _), (blocks, count, weight) in ran.items():
             for block in blocks:
-                key = (cohort, self._block(block))
+                key = (cohort, self.block_number(block))
                 hit = hits.get(key)
                 if hit is None:
                     hits[key] = [count, weight]
                 else:
                     hit[0] += count
                     hit[1] += weight
+        self.count(sums)
+        if late:
+            self._connection.execute("UPDATE store SET late = late + ?", (late,))
+        return Added(sum(total[0] for total in totals.values()), known, late)
+
+    def count(self, sums: Sums) -> None:
+        """Add to what is counted of requests, within a transaction."""
+        hits, totals, outcomes, durations = sums
         self._connection.executemany(
             "INSERT INTO hit (cohort, block, requests, weight) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET"
@@ -170,11 +245,11 @@ class Writer:
                 time,
                 record.status,
                 round(record.duration_ms * 1000),
-                None if record.error is None else self._text(record.error),
-                self._text(record.sampled_by),
+                None if record.error is None else self.text_number(record.error),
+                self.text_number(record.sampled_by),
                 record.weight,
-                None if record.partial is None else self._text(record.partial),
-                self._text(_json(record.labels)) if record.labels else None,
+                None if record.partial is None else self.text_number(record.partial),
+                self.text_number(_json(record.labels)) if record.labels else None,
                 schema.pack_trace(record.trace_id),
                 self._spectrum(record.spectrum, record.blocks, cohort),
                 self._spectrum(spectrum_id(background), background, cohort) if background else None,
@@ -186,18 +261,21 @@ class Writer:
         return (
             cohort,
             record.status or 0,
-            0 if record.error is None else self._text(record.error),
-            self._text(record.sampled_by),
-            0 if record.partial is None else self._text(record.partial),
-            self._text(record.engine),
+            0 if record.error is None else self.text_number(record.error),
+            self.text_number(record.sampled_by),
+            0 if record.partial is None else self.text_number(record.partial),
+            self.text_number(record.engine),
         )
 
-    def _write_ledger(self, ledger: Ledger) -> None:
-        """Keep a process's counts, unless later ones are there: a batch may come again late.
+    def write_ledger(self, ledger: Ledger) -> None:
+        """Keep a process's counts, within a transaction, unless later ones are there.
+
+        A batch may come again late.
 
         Later is what has counted further, whatever the clock says: it may have been set back.
+        An endpoint's count only grows, so the largest told is the last, in whatever order they come.
         """
-        row = self._connection.execute(
+        self._connection.execute(
             "INSERT INTO ledger (boot, worker, service, release, started, updated,"
             " excluded, sampled, stored, pending, dropped) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (boot, worker) DO UPDATE SET service = excluded.service,"
@@ -205,7 +283,9 @@ class Writer:
             " excluded = excluded.excluded, sampled = excluded.sampled, stored = excluded.stored,"
             " pending = excluded.pending, dropped = excluded.dropped"
             " WHERE excluded.sampled >= ledger.sampled AND excluded.excluded >= ledger.excluded"
-            " AND excluded.sampled - excluded.pending >= ledger.sampled - ledger.pending RETURNING n",
+            " AND excluded.sampled - excluded.pending >= ledger.sampled - ledger.pending"
+            " AND (excluded.updated >= ledger.updated OR excluded.sampled > ledger.sampled"
+            " OR excluded.excluded > ledger.excluded OR excluded.pending < ledger.pending)",
             (
                 schema.pack_text(ledger.boot),
                 schema.pack_text(ledger.worker),
@@ -219,31 +299,36 @@ class Writer:
                 ledger.pending,
                 _json(ledger.dropped),
             ),
-        ).fetchone()
-        if row is not None:
-            self._connection.executemany(
-                "INSERT INTO seen (ledger, endpoint, requests) VALUES (?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET requests = excluded.requests"
-                " WHERE excluded.requests > requests",
-                sorted((row[0], self._text(name), count) for name, count in ledger.seen.items()),
-            )
+        )
+        number = self._connection.execute(
+            "SELECT n FROM ledger WHERE boot = ? AND worker = ?",
+            (schema.pack_text(ledger.boot), schema.pack_text(ledger.worker)),
+        ).fetchone()[0]
+        self._connection.executemany(
+            "INSERT INTO seen (ledger, endpoint, requests) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET requests = excluded.requests"
+            " WHERE excluded.requests > requests",
+            sorted((number, self.text_number(name), count) for name, count in ledger.seen.items()),
+        )
 
-    def _write_sources(self, sources: Iterable[SourceFile]) -> None:
+    def write_sources(self, sources: Iterable[SourceFile]) -> None:
+        """Keep texts of file versions, within a transaction."""
         for source in sources:
             self._connection.execute(
                 "INSERT INTO source (file, text) VALUES (?, ?) ON CONFLICT DO NOTHING",
                 (self._file(source.path, source.digest), zlib.compress(source.text, 6)),
             )
 
-    def _cohort(self, record: RequestRecord, day: int) -> int:
-        key = (record.service, record.release, record.endpoint, record.failed, day)
+    def cohort_number(self, service: str, release: str, endpoint: str, failed: bool, day: int) -> int:
+        """The number of a cohort, within a transaction; the day counts from 1970."""
+        key = (service, release, endpoint, failed, day)
         number = self._cohorts.get(key)
         if number is None:
             columns = {
-                "service": self._text(record.service),
-                "release": self._text(record.release),
-                "endpoint": self._text(record.endpoint),
-                "failed": int(record.failed),
+                "service": self.text_number(service),
+                "release": self.text_number(release),
+                "endpoint": self.text_number(endpoint),
+                "failed": int(failed),
                 "day": day,
             }
             number = _remember(self._cohorts, key, self._number("cohort", columns))
@@ -253,7 +338,7 @@ class Writer:
         key = (record.worker, record.engine)
         number = self._origins.get(key)
         if number is None:
-            columns = {"worker": self._text(record.worker), "engine": self._text(record.engine)}
+            columns = {"worker": self.text_number(record.worker), "engine": self.text_number(record.engine)}
             number = _remember(self._origins, key, self._number("origin", columns))
         return number
 
@@ -261,7 +346,7 @@ class Writer:
         """Keep a set of blocks, as the difference to an earlier one of its cohort where that is shorter."""
         if spectrum in self._spectra:
             return spectrum
-        numbers = frozenset([self._block(block) for block in blocks])
+        numbers = frozenset([self.block_number(block) for block in blocks])
         base, common = self._bases.get(cohort, (None, frozenset()))
         if len(numbers ^ common) > len(numbers) // 2:
             base, common = None, frozenset()
@@ -276,7 +361,8 @@ class Writer:
         self._spectra.add(spectrum)
         return spectrum
 
-    def _block(self, block: Block) -> int:
+    def block_number(self, block: Block) -> int:
+        """The number of a block, within a transaction."""
         number = self._blocks.get(block.id)
         if number is None:
             row = self._connection.execute("SELECT n FROM block WHERE id = ?", (block.id,)).fetchone()
@@ -298,7 +384,8 @@ class Writer:
             number = _remember(self._files, (path, digest), self._number("file", columns))
         return number
 
-    def _text(self, text: str) -> int:
+    def text_number(self, text: str) -> int:
+        """The number of a text, within a transaction."""
         number = self._texts.get(text)
         if number is None:
             number = _remember(self._texts, text, self._number("text", {"value": schema.pack_text(text)}))

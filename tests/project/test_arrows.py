@@ -80,7 +80,7 @@ SHARED = {
     "storage": {"results"},
     "analysis": {"evidence", "history", "statistics", "contrast", "ranking", "significance", "tally"},
     "reports": {"terminal"},
-    "commands": {"asking"},
+    "commands": {"asking", "writing"},
     "server": set(),
 }
 

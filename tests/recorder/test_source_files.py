@@ -179,3 +179,17 @@ def test_each_deployed_version_keeps_its_own_lines_and_text(bench, both):
     shown = show(bench, "shop.py", "--release", "1")
     assert "number = 7" in shown
     assert "one line more" not in shown
+
+
+def test_sources_are_not_kept_where_that_is_switched_off(bench, both):
+    """Lines and versions are recorded as ever; their text is in neither sink."""
+    recorder = bench.recorder(**both | {"keep_sources": False})
+    serve(recorder, bench.shop.order)
+    bench.records(recorder)
+    (record,) = stored(bench)
+    (block,) = record.blocks
+    assert (bool(block.digest), block.lines) == (True, ORDER)
+    assert '"source":' not in bench.path.read_text()
+    with open_store(str(bench.directory / "records.db")) as store:
+        assert list(store.sources()) == []
+    assert "number = 7" not in show(bench, "shop.py")

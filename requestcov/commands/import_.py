@@ -1,0 +1,149 @@
+"""``requestcov import``: JSON Lines files into a store."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sqlite3
+import sys
+from dataclasses import dataclass, field
+
+from requestcov.commands.asking import NothingFound, add_store, output, store_of
+from requestcov.commands.writing import progress, store_to_write
+from requestcov.record import Ledger, RequestRecord, SourceFile
+from requestcov.storage.lines_files import Line, Unread, read_files, total_size
+from requestcov.storage.sqlite_writer import Writer
+
+DESCRIPTION = "Put the records that the file sink wrote, on any number of machines, into one store."
+
+RECORDS_AT_ONCE = 1000
+BYTES_AT_ONCE = 32_000_000
+"""Of one transaction, at most: an app that writes meanwhile waits for no longer."""
+
+MOST_NAMED = 20
+"""Lines named one by one; of the others only how many they are is said."""
+
+MISFITS = (sqlite3.IntegrityError, ValueError, TypeError, AttributeError, OverflowError)
+"""What a line raises that is JSON of ours in form, and holds a value that we never write."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """From where, and to where."""
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="JSON Lines, plain or gzip, rotated ones too; - for standard input",
+    )
+    add_store(parser)
+    parser.add_argument(
+        "--lenient",
+        action="store_true",
+        help="exit code 0 also when lines were refused, which are named as ever",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Import, and say what became of it."""
+    place = store_of(options)
+    with (
+        store_to_write(place, create=True) as writer,
+        progress("importing", total_size(options.files)) as advance,
+    ):
+        done = Import(writer)
+        for line in read_files(options.files, advance):
+            if isinstance(line, Unread):
+                done.refuse(line)
+            else:
+                done.take(line)
+        done.write()
+    output().write(
+        f"{done.new:,} records imported, {done.known:,} were there already,"
+        f" {done.late:,} are from before the store was pruned; {done.refused:,} lines refused.\n"
+    )
+    if done.refused and not options.lenient:
+        raise NothingFound(f"{done.refused:,} lines were refused; all others are in {place}.")
+
+
+@dataclass
+class Import:
+    """Lines on their way to a store, and what became of those before.
+
+    Attributes:
+        new, known, late: records, as Added has them.
+        refused: lines.
+    """
+
+    writer: Writer = field(repr=False)
+    new: int = 0
+    known: int = 0
+    late: int = 0
+    refused: int = 0
+    _lines: list[Line] = field(default_factory=list, repr=False)
+    _bytes: int = 0
+    _named: int = 0
+
+    def take(self, line: Line) -> None:
+        """Keep a line, sooner or later."""
+        self._lines.append(line)
+        self._bytes += line.size
+        if len(self._lines) >= RECORDS_AT_ONCE or self._bytes >= BYTES_AT_ONCE:
+            self.write()
+
+    def refuse(self, line: Unread) -> None:
+        """Name a line that cannot be kept."""
+        self._named += 1
+        if not line.expected:
+            self.refused += 1
+        if self._named <= MOST_NAMED:
+            shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in f"{line.place}: {line.problem}")
+            sys.stderr.write(f"requestcov: {shown[:500]}; skipped\n")
+        elif self._named == MOST_NAMED + 1:
+            sys.stderr.write("requestcov: further ones are not named\n")
+
+    def write(self) -> None:
+        """Commit the lines that wait."""
+        lines, self._lines, self._bytes = self._lines, [], 0
+        self._write(lines)
+
+    def _write(self, lines: list[Line]) -> None:
+        if not lines:
+            return
+        items = [line.item for line in lines]
+        try:
+            for item in items:
+                _check(item)
+            added = self.writer.add(
+                [item for item in items if isinstance(item, RequestRecord)],
+                [item for item in items if isinstance(item, Ledger)],
+                [item for item in items if isinstance(item, SourceFile)],
+            )
+        except MISFITS as error:
+            if len(lines) == 1:
+                self.refuse(Unread(lines[0].place, f"a value that requestcov does not write: {error}"))
+                return
+            middle = len(lines) // 2
+            self._write(lines[:middle])
+            self._write(lines[middle:])
+        else:
+            self.new += added.new
+            self.known += added.known
+            self.late += added.late
+
+
+def _check(item: RequestRecord | Ledger | SourceFile) -> None:
+    """What the database itself would take, and a sum would not survive.
+
+    Raises:
+        ValueError: says which value.
+    """
+    if isinstance(item, RequestRecord):
+        if not (math.isfinite(item.weight) and item.weight > 0):
+            raise ValueError(f"weight {item.weight}")
+        if not (math.isfinite(item.duration_ms) and item.duration_ms >= 0):
+            raise ValueError(f"duration_ms {item.duration_ms}")
+        if not all(isinstance(text, str) for pair in item.labels.items() for text in pair):
+            raise ValueError("labels that are not texts")
+        texts = (item.service, item.release, item.worker, item.method, item.route, item.sampled_by)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(item.trace_id, str | None):
+            raise ValueError("a name that is not a text")
