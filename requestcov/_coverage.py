@@ -41,6 +41,7 @@ class Settings:
     omit: tuple[str, ...]
     exclude_lines: tuple[str, ...]
     branch: bool
+    relative_files: bool
     file: str | None
 
 
@@ -65,6 +66,7 @@ def read_settings() -> Settings:
         omit=option("run:omit"),
         exclude_lines=option("report:exclude_lines") + option("report:exclude_also"),
         branch=bool(coverage.get_option("run:branch")),
+        relative_files=bool(coverage.get_option("run:relative_files")),
         file=getattr(coverage.config, "config_file", None),
     )
 

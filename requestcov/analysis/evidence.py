@@ -29,6 +29,7 @@ __all__ = [
     "Sources",
     "Traffic",
     "Version",
+    "read_tree",
 ]
 
 Version = tuple[str, str]
@@ -245,6 +246,12 @@ class Traffic:
 
 def _from_tree(root: str, path: str, digest: str) -> bytes | None:
     """The working tree's file, if it is the very version."""
+    content = read_tree(root, path)
+    return content if content is not None and digest_of(content) == digest else None
+
+
+def read_tree(root: str, path: str) -> bytes | None:
+    """The working tree's file as it is; None when there is none that can be read."""
     parts = path.split("/")
     if os.path.isabs(path) or ".." in parts or "\0" in path:
         return None
@@ -255,7 +262,6 @@ def _from_tree(root: str, path: str, digest: str) -> bytes | None:
         if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_SOURCE:
             return None
         with open(name, "rb") as file:
-            content = file.read()
+            return file.read()
     except (OSError, ValueError):
         return None
-    return content if digest_of(content) == digest else None
