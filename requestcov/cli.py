@@ -3,7 +3,8 @@
 Laws: results go to standard output, everything else to standard error; a
 mistake is one sentence that says what to do, never a traceback; the exit code
 is 0 for an answer, 1 when there is nothing to show, 2 for wrong usage or a
-store that cannot be read, 130 for Ctrl-C, 141 when the reader closed the pipe.
+store that cannot be read, 3 for an answer to be failed on, 130 for
+Ctrl-C, 141 when the reader closed the pipe.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from typing import NoReturn
 
 from requestcov import __version__
 from requestcov.commands import COMMANDS, load
-from requestcov.commands.asking import NothingFound, Refused
+from requestcov.commands.asking import Failing, NothingFound, Refused
 from requestcov.errors import RequestcovError
 
-OK, NOTHING, WRONG, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
+OK, NOTHING, WRONG, FAILING, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except NothingFound as nothing:
         return _say(str(nothing), NOTHING)
+    except Failing as failing:
+        return _say(str(failing), FAILING)
     except RequestcovError as wrong:
         return _say(str(wrong), WRONG)
     except BrokenPipeError:

@@ -11,7 +11,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -217,6 +217,16 @@ class Evidence:
         """The body lines that a run executed, in the file's newest version; what has no place is left out."""
         place = self.placement(run.path, run.digest)
         return frozenset() if place is None else frozenset(place[line] for line in run.lines if line in place)
+
+    def against(self, source: Source) -> Evidence:
+        """The same runs, placed in this text of a file as if it were the newest version."""
+        known = self.source
+        named = source.path, source.digest
+
+        def chosen(path: str, digest: str) -> Source | None:
+            return source if (path, digest) == named else known(path, digest)
+
+        return replace(self, newest={**self.newest, source.path: source.digest}, source=chosen)
 
 
 @dataclass(frozen=True, kw_only=True)

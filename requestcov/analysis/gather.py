@@ -18,7 +18,7 @@ from requestcov.analysis.evidence import Counts, Evidence, Footing, Run, Selecti
 from requestcov.errors import RequestcovError, StoreError
 from requestcov.record import Ledger
 from requestcov.storage import open_store
-from requestcov.storage.results import FileVersion, Outcome
+from requestcov.storage.results import FileVersion, Outcome, Ran, Request
 from requestcov.storage.sqlite import Store
 
 MOST_ASKED = 10_000
@@ -107,6 +107,40 @@ def holders(place: str, selection: Selection) -> Callable[[str, Set[int]], int]:
             return store.holders(blocks, replace(selection, endpoint=endpoint))
 
     return count
+
+
+def runners(place: str, selection: Selection) -> Callable[[str | None, Set[int]], list[Ran]]:
+    """A function of an endpoint (None: any) and numbers of blocks: who ran at least one of them.
+
+    Raises (when called):
+        StoreError: the store cannot be opened or read.
+    """
+
+    def ran(endpoint: str | None, blocks: Set[int]) -> list[Ran]:
+        with _intact(place), open_store(place) as store:
+            asked = selection if endpoint is None else replace(selection, endpoint=endpoint)
+            return store.ran(blocks, asked)
+
+    return ran
+
+
+def latest(place: str, selection: Selection, ran: Sequence[Ran], limit: int) -> tuple[Request, ...]:
+    """The newest of the requests of these cohorts that ran what they were asked for, newest first.
+
+    Raises:
+        StoreError: the store cannot be opened or read.
+    """
+    spectra = frozenset[int]().union(*(part.spectra for part in ran))
+    if not spectra or limit < 1:
+        return ()
+    # The newest days alone are enough for most: rows of requests are many.
+    enough, since = 0, None
+    for part in sorted(ran, key=lambda part: part.day, reverse=True):
+        if enough >= limit and part.day != since:
+            break
+        enough, since = enough + part.requests * part.exact, part.day
+    with _intact(place), open_store(place) as store:
+        return tuple(store.requests(replace(selection, since=since), spectra=spectra, limit=limit))
 
 
 def _sources(place: str, root: str | None) -> Sources:

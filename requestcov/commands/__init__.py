@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "import": "JSON Lines files into a store",
     "merge": "stores into one",
     "prune": "old requests out of a store, what they add up to stays",
+    "impact": "the endpoints that a diff concerns, and changed lines that nobody runs",
     "doctor": "whether requests would be recorded here",
 }
 """Name -> what it answers, in a few words; in the order in which people meet them."""

@@ -33,6 +33,10 @@ class NothingFound(RequestcovError):
     """The question was understood, and there is nothing to answer it with."""
 
 
+class Failing(RequestcovError):
+    """An answer was given, and is what was to be failed on."""
+
+
 def add_store(command: argparse.ArgumentParser) -> None:
     """``--store``."""
     command.add_argument(
@@ -122,18 +126,20 @@ def narrowed(selection: Selection, target: str | None, place: str) -> Selection:
 
 
 @contextlib.contextmanager
-def needs_rich() -> Iterator[None]:
-    """Around the import of a report for the terminal.
+def needs_extra() -> Iterator[None]:
+    """Around the import of what the extra ``cli`` brings.
 
     Raises:
-        Refused: the extra that brings it is not installed.
+        Refused: it is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.partition(".")[0] != "rich":
+        package = (missing.name or "").partition(".")[0]
+        if package not in ("rich", "unidiff"):
             raise
-        raise Refused("a terminal report needs the package rich: pip install requestcov[cli]") from None
+        what = "a terminal report" if package == "rich" else "reading a diff"
+        raise Refused(f"{what} needs the package {package}: pip install requestcov[cli]") from None
 
 
 def require_records(evidence: Evidence) -> None:

@@ -108,6 +108,31 @@ class Hit(NamedTuple):
     last: datetime
 
 
+class Ran(NamedTuple):
+    """The recorded requests of one cohort that ran at least one of some blocks.
+
+    Attributes:
+        day: midnight, UTC.
+        requests, weight: recorded, and what they stand for.
+        first, last: start of the earliest and the latest of them; if not ``exact``, of the cohort's.
+        exact: whether the requests' own rows told; where those are gone, the aggregates do, and of
+            several files the one that most requests ran counts alone.
+        spectra: ids of their execution paths; empty if not exact.
+    """
+
+    endpoint: str
+    service: str
+    release: str
+    failed: bool
+    day: datetime
+    requests: int
+    weight: float
+    first: datetime
+    last: datetime
+    exact: bool
+    spectra: frozenset[int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredBlock:
     """The lines, and branches, that some request ran in one version of one file.

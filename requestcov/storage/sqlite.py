@@ -23,6 +23,7 @@ from requestcov.storage.results import (
     FileVersion,
     Hit,
     Outcome,
+    Ran,
     Request,
     Sample,
     Selection,
@@ -259,19 +260,29 @@ class Store(Database):
             )
 
     def requests(
-        self, selection: Selection = EVERYTHING, *, id: str | None = None, limit: int | None = None
+        self,
+        selection: Selection = EVERYTHING,
+        *,
+        id: str | None = None,
+        spectra: Set[int] | None = None,
+        limit: int | None = None,
     ) -> Iterator[Request]:
         """Recorded requests, the newest id first.
 
         Args:
             selection: which.
             id: only this one.
+            spectra: only those of these execution paths.
             limit: at most so many.
         """
         where, values = _where(selection)
         if id is not None:
             where += " AND r.id = ?"
             values.append(schema.pack_id(id))
+        if spectra is not None:
+            among, numbers = _among("r.spectrum", spectra)
+            where += f" AND {among}"
+            values += numbers
         values.append(-1 if limit is None else limit)
         for (
             number, time, status, duration, weight, seq, trace, spectrum, background, failed,
@@ -395,6 +406,49 @@ class Store(Database):
             paths = self.spectra(counts)
             found += sum(counts[n] for n, path in paths.items() if path & blocks) if counts else 1
         return found
+
+    def ran(self, blocks: Set[int], selection: Selection = EVERYTHING) -> list[Ran]:
+        """The recorded requests that ran at least one of these blocks, by cohort, oldest first."""
+        where, values = _where(selection)
+        among, numbers = _among("h.block", blocks)
+        sums: dict[tuple[int, ...], list[tuple[int, float]]] = defaultdict(list)
+        for *cohort, _, requests, weight in self.rows(
+            "SELECT c.n, c.endpoint, c.service, c.release, c.failed, c.day, c.first, c.last,"
+            " f.path, sum(h.requests), sum(h.weight) FROM cohort c JOIN hit h ON h.cohort = c.n"
+            " JOIN block b ON b.n = h.block JOIN file f ON f.n = b.file"
+            f" WHERE {where} AND {among} GROUP BY c.n, f.path",
+            [*values, *numbers],
+        ):
+            sums[tuple(cohort)].append((requests, weight))
+        found: list[Ran] = []
+        known: dict[int, bool] = {}
+        for (cohort, endpoint, service, release, failed, day, first, last), by_file in sums.items():
+            kept = {
+                spectrum: counts
+                for spectrum, *counts in self.rows(
+                    "SELECT spectrum, count(*), sum(weight), min(time), max(time) FROM request"
+                    " WHERE cohort = ? GROUP BY 1",
+                    (cohort,),
+                )
+            }
+            known.update(
+                (n, bool(path & blocks)) for n, path in self.spectra(kept.keys() - known.keys()).items()
+            )
+            hold = [spectrum for spectrum in kept if known[spectrum]]
+            requests, weight = max(by_file)
+            if hold:
+                requests = sum(kept[spectrum][0] for spectrum in hold)
+                weight = sum(kept[spectrum][1] for spectrum in hold)
+                first = min(kept[spectrum][2] for spectrum in hold)
+                last = max(kept[spectrum][3] for spectrum in hold)
+            found.append(
+                Ran(
+                    self.name(endpoint), self.name(service), self.name(release), bool(failed),
+                    schema.unpack_time(day * schema.DAY), requests, weight,
+                    schema.unpack_time(first), schema.unpack_time(last), bool(hold), frozenset(hold),
+                )
+            )  # fmt: skip
+        return sorted(found, key=lambda ran: (ran.first, ran.endpoint))
 
     def _packed(self, spectra: set[int]) -> dict[int, tuple[int | None, bytes]]:
         where, values = _among("id", spectra)

@@ -61,17 +61,31 @@ ARROWS = {
     "asgi": FOUNDATION | {"exchange", "options", "recorder", "recording", "routes", "sampling"},
     "": LIVE - {""},
     # The desk half. Of the live half it sees what the stores hold, and the scope.
+    "_diff": {"errors"},
+    "_git": {"errors"},
     "_source_cache": set(),
     "_source": {"_coverage", "_source_cache", "record"},
-    "analysis": MEASURING | {"_source", "_source_cache", "storage"},
+    "analysis": MEASURING | {"_diff", "_source", "_source_cache", "storage"},
     "doctor": LIVE,
     "reports": MEASURING | {"_source", "analysis", "doctor", "storage"},
     "server": MEASURING | {"_source", "analysis", "reports", "storage", "sinks"},
-    "commands": LIVE | {"_source", "analysis", "doctor", "reports", "server"},
+    "commands": LIVE | {"_diff", "_git", "_source", "analysis", "doctor", "reports", "server"},
     "cli": {"", "commands", "errors"},
     "testing": LIVE | {"_source", "analysis", "reports"},
 }
-DESK = {"_source", "_source_cache", "analysis", "doctor", "reports", "server", "commands", "cli", "testing"}
+DESK = {
+    "_diff",
+    "_git",
+    "_source",
+    "_source_cache",
+    "analysis",
+    "doctor",
+    "reports",
+    "server",
+    "commands",
+    "cli",
+    "testing",
+}
 
 # In a folder of interchangeable modules, what those share; else they never import each other.
 SHARED = {
