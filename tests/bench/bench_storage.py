@@ -11,6 +11,8 @@ hardly two requests of an endpoint take the same path.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import random
 import tempfile
@@ -19,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from requestcov.cli import main as requestcov
 from requestcov.record import Batch, Block, Ledger, RequestRecord, new_id
 from requestcov.sinks import open_sink
 from requestcov.storage import open_store
@@ -116,6 +119,24 @@ def ask(path: str) -> None:
         timed("100 newest requests of one endpoint", lambda: list(store.requests(one, limit=100)))
 
 
+def keep(lines: str, count: int) -> None:
+    """Time what the commands do that move records: import, merge, prune."""
+    store, other = f"{lines}.db", f"{lines}.merged.db"
+    for command in (
+        ["import", lines, "--store", store],
+        ["merge", other, store],
+        ["prune", "--older-than", "1d", "--store", other, "--vacuum"],
+    ):
+        wall, cpu = time.perf_counter(), time.process_time()
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert requestcov(command) == 0
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        print(f"  {command[0]:<36} {count / wall:8,.0f} records/s ({count / cpu:,.0f} a CPU second)")
+    print(
+        f"  {'pruned':<36} {os.path.getsize(other) / 1000:8,.0f} kB, of {os.path.getsize(store) / 1000:,.0f}"
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -148,6 +169,8 @@ def main() -> None:
             if scheme == "sqlite":
                 ask(path)
                 os.unlink(path)
+            else:
+                keep(path, len(part))
 
 
 if __name__ == "__main__":
