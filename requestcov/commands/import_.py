@@ -16,7 +16,7 @@ from requestcov.storage.sqlite_writer import Writer
 
 DESCRIPTION = "Put the records that the file sink wrote, on any number of machines, into one store."
 
-RECORDS_AT_ONCE = 1000
+RECORDS_AT_ONCE = 500
 BYTES_AT_ONCE = 32_000_000
 """Of one transaction, at most: an app that writes meanwhile waits for no longer."""
 

@@ -29,7 +29,7 @@ from requestcov.storage.results import Selection
 from requestcov.storage.sqlite import Store
 from requestcov.storage.sqlite_writer import Added, Sums, Writer
 
-AT_ONCE = 1000
+AT_ONCE = 500
 """Records in one transaction."""
 
 

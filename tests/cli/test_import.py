@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import requestcov
 from requestcov.cli import main
+from requestcov.errors import SinkError
 from requestcov.record import RequestRecord, SourceFile
 from requestcov.sinks import open_sink
 from requestcov.storage import open_store
@@ -314,3 +315,25 @@ def test_pruning_needs_a_store(capsys):
     code, _, err = run(capsys, "prune", "--older-than", "30d")
     assert (code, "there is no store" in err) == (2, True)
     assert not Path("requestcov.db").exists()
+
+
+def test_an_app_writes_to_the_store_that_is_imported_into(capsys):
+    """Both get what they bring in, whoever has to wait for whom."""
+    Path("a.jsonl").write_bytes(lines([record(seq) for seq in range(1, 2001)], boot="other"))
+    sink = open_sink("sqlite:///requestcov.db")
+    own = [record(seq) for seq in range(1, 101)]
+    sink.write(batch(own[:1]))
+    importing = subprocess.Popen(
+        [sys.executable, "-m", "requestcov.cli", "import", "a.jsonl"],
+        env={**os.environ, "PYTHONPATH": str(Path(requestcov.__file__).parent.parent)},
+    )
+    for one in own[1:]:
+        for _ in range(20):  # As the pipeline does: a batch that failed comes again.
+            try:
+                sink.write(batch([one]))
+            except SinkError:
+                continue
+            break
+    assert importing.wait(timeout=60) == 0
+    sink.close()
+    assert len(ids()) == 2100
