@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, str] = {
     "merge": "stores into one",
     "prune": "old requests out of a store, what they add up to stays",
     "impact": "the endpoints that a diff concerns, and changed lines that nobody runs",
+    "who": "the endpoints, requests, releases and tests that ran a line",
+    "gap": "production beside a test-suite: hot and untested, tested and never run",
     "doctor": "whether requests would be recorded here",
 }
 """Name -> what it answers, in a few words; in the order in which people meet them."""

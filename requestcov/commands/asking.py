@@ -125,20 +125,31 @@ def narrowed(selection: Selection, target: str | None, place: str) -> Selection:
     return replace(selection, endpoint=find_target(target, endpoints, ()).endpoint)
 
 
-@contextlib.contextmanager
-def needs_extra() -> Iterator[None]:
-    """Around the import of what the extra ``cli`` brings.
+def needs_rich() -> contextlib.AbstractContextManager[None]:
+    """Around the import of a report for the terminal.
 
     Raises:
         Refused: it is not installed.
     """
+    return _needs("rich", "a terminal report")
+
+
+def needs_unidiff() -> contextlib.AbstractContextManager[None]:
+    """Around the import of what reads diffs.
+
+    Raises:
+        Refused: the extra that brings it is not installed.
+    """
+    return _needs("unidiff", "reading a diff")
+
+
+@contextlib.contextmanager
+def _needs(package: str, what: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as missing:
-        package = (missing.name or "").partition(".")[0]
-        if package not in ("rich", "unidiff"):
+        if missing.name is None or missing.name.partition(".")[0] != package:
             raise
-        what = "a terminal report" if package == "rich" else "reading a diff"
         raise Refused(f"{what} needs the package {package}: pip install requestcov[cli]") from None
 
 

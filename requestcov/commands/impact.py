@@ -17,7 +17,8 @@ from requestcov.commands.asking import (
     Refused,
     add_format,
     add_selection,
-    needs_extra,
+    needs_rich,
+    needs_unidiff,
     output,
     require_records,
     selection_of,
@@ -52,11 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the answer."""
-    with needs_extra():
+    with needs_unidiff():
         from requestcov._diff import read_diff
         from requestcov.analysis.impact import impact
-
-        if options.format == "text":
+    if options.format == "text":
+        with needs_rich():
             from requestcov.reports.text import impact as text
     if options.git is not None and options.diff is not None:
         raise Refused("give a diff or --git, not both.")

@@ -115,9 +115,9 @@ class Ran(NamedTuple):
         day: midnight, UTC.
         requests, weight: recorded, and what they stand for.
         first, last: start of the earliest and the latest of them; if not ``exact``, of the cohort's.
-        exact: whether the requests' own rows told; where those are gone, the aggregates do, and of
+        exact: whether the requests' own rows told; where some are gone, the aggregates do, and of
             several files the one that most requests ran counts alone.
-        spectra: ids of their execution paths; empty if not exact.
+        spectra: ids of the execution paths of those whose rows are kept.
     """
 
     endpoint: str

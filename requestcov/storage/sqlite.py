@@ -436,8 +436,10 @@ class Store(Database):
             )
             hold = [spectrum for spectrum in kept if known[spectrum]]
             requests, weight = max(by_file)
-            if hold:
-                requests = sum(kept[spectrum][0] for spectrum in hold)
+            kept_requests = sum(kept[spectrum][0] for spectrum in hold)
+            exact = kept_requests >= requests
+            if exact:
+                requests = kept_requests
                 weight = sum(kept[spectrum][1] for spectrum in hold)
                 first = min(kept[spectrum][2] for spectrum in hold)
                 last = max(kept[spectrum][3] for spectrum in hold)
@@ -445,7 +447,7 @@ class Store(Database):
                 Ran(
                     self.name(endpoint), self.name(service), self.name(release), bool(failed),
                     schema.unpack_time(day * schema.DAY), requests, weight,
-                    schema.unpack_time(first), schema.unpack_time(last), bool(hold), frozenset(hold),
+                    schema.unpack_time(first), schema.unpack_time(last), exact, frozenset(hold),
                 )
             )  # fmt: skip
         return sorted(found, key=lambda ran: (ran.first, ran.endpoint))

@@ -1,0 +1,150 @@
+"""``requestcov who``: who ran a line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Collection
+
+from requestcov._coverage import read_settings
+from requestcov._source import Source, carried, digest_of, parse
+from requestcov._tests_data import TestsData, fits, read_tests
+from requestcov.analysis.evidence import Evidence, read_tree
+from requestcov.analysis.gather import gather, latest, names, runners
+from requestcov.analysis.who import Tests, place, who
+from requestcov.commands.asking import (
+    NothingFound,
+    Refused,
+    add_format,
+    add_selection,
+    find_target,
+    needs_rich,
+    output,
+    require_records,
+    selection_of,
+    store_of,
+)
+from requestcov.reports import json
+
+DESCRIPTION = "Which endpoints, requests, releases and tests ran a line, and when first and last?"
+RECENT = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which line, and what else to look into."""
+    parser.add_argument(
+        "line", metavar="FILE:LINE", help="shop/views.py:17, or an unambiguous end of the file's name"
+    )
+    add_selection(parser)
+    parser.add_argument(
+        "--digest",
+        metavar="D",
+        help="the version that LINE is of, as its digest begins; default: the file here, or newest",
+    )
+    parser.add_argument(
+        "--tests", metavar="DATAFILE", help="a coverage.py data file, to name the tests that ran the line"
+    )
+    parser.add_argument(
+        "--requests",
+        metavar="N",
+        type=int,
+        default=RECENT,
+        help=f"how many requests to name; default {RECENT}",
+    )
+    add_format(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the answer."""
+    if options.format == "text":
+        with needs_rich():
+            from requestcov.reports.text import who as text
+    root = os.getcwd()
+    target, line = _parts(options.line)
+    if options.requests < 0:
+        raise Refused(f"--requests {options.requests} is no number of requests: give 0 or more.")
+    store, selection = store_of(options), selection_of(options)
+    _, paths = names(store, selection)
+    path = find_target(target, (), paths).path
+    assert path is not None
+    tests = read_tests(options.tests, paths) if options.tests else None
+    evidence = gather(store, selection, root, path=path)
+    require_records(evidence)
+    if path not in evidence.newest:
+        raise NothingFound(f"no recorded request of these ran {path}: see --since and the like.")
+    here = _here(root, path)
+    where = place(evidence, _source(evidence, path, options.digest, here), line)
+    if isinstance(where, str):
+        raise NothingFound(where)
+    ran = runners(store, selection)(None, where.blocks) if where.blocks else []
+    recent = latest(store, selection, ran, options.requests)
+    told = None if tests is None else _tests(tests, where.source, where.statement, here)
+    answer = who(evidence, where, line, ran, recent, told)
+    if options.format == "json":
+        json.write({"who": answer}, evidence.footing, selection, output())
+    else:
+        text.write_who(answer, evidence, selection, output())
+
+
+def _parts(asked: str) -> tuple[str, int]:
+    name, colon, number = asked.rpartition(":")
+    if not (name and colon and number.isascii() and number.isdigit()):
+        raise Refused(f"{asked!r} names no line: write it as shop/views.py:17.")
+    return name, int(number)
+
+
+def _here(root: str, path: str) -> Source | None:
+    """The working tree's file."""
+    content = read_tree(root, path)
+    if content is None:
+        return None
+    return parse(path, digest_of(content), content, read_settings().exclude_lines)
+
+
+def _source(evidence: Evidence, path: str, beginning: str | None, here: Source | None) -> Source:
+    """The text that the line is of.
+
+    Raises:
+        NothingFound: it is not at hand, or the beginning of a digest is not of one version.
+    """
+    if beginning is None:
+        if here is not None:
+            return here
+        digest = evidence.newest[path]
+    else:
+        known = [digest for digest in evidence.versions[path] if digest]
+        of_these = [digest for digest in known if digest.startswith(beginning.lower())]
+        if len(of_these) != 1:
+            how = "several versions begin" if of_these else "no version begins"
+            listed = ", ".join(digest[:12] for digest in known) or "none"
+            raise NothingFound(f"{how} with {beginning!r}; known are {listed}")
+        digest = of_these[0]
+    source = evidence.source(path, digest)
+    if source is None:
+        raise NothingFound(
+            f"the text of {path} is neither in the store nor here: a line of it cannot be placed."
+        )
+    return source
+
+
+def _tests(data: TestsData, source: Source, statement: int, here: Source | None) -> Tests:
+    """What the tests' data says of a statement; its lines are of the file here."""
+    if source.path in data.ambiguous:
+        return Tests(data.name, None, (), "several files of the data could be this one")
+    if source.path not in data.files:
+        return Tests(data.name, None, (), "the data has no such file")
+    recorded = data.lines(source.path)
+    if here is None or here.problem or not fits(here, recorded):
+        return Tests(data.name, None, (), "the text that the tests ran is not at hand")
+    spot = carried(source, here).get(statement)
+    if spot is None:
+        return Tests(data.name, None, (), "the function is another in the text that the tests ran")
+    lines = _lines(here, spot, recorded)
+    problem = (
+        None if data.contexts else "the data has no contexts: see dynamic_context in coverage.py's settings"
+    )
+    return Tests(data.name, bool(lines), tuple(sorted(data.tests(source.path, lines))), problem)
+
+
+def _lines(source: Source, statement: int, recorded: Collection[int]) -> frozenset[int]:
+    return frozenset(line for line in recorded if source.first.get(line, line) == statement)
