@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "impact": "the endpoints that a diff concerns, and changed lines that nobody runs",
     "who": "the endpoints, requests, releases and tests that ran a line",
     "gap": "production beside a test-suite: hot and untested, tested and never run",
+    "html": "all answers in one file that can be mailed",
     "doctor": "whether requests would be recorded here",
 }
 """Name -> what it answers, in a few words; in the order in which people meet them."""

@@ -24,6 +24,9 @@ from requestcov.errors import RequestcovError
 
 DEFAULT_STORE = "sqlite:///requestcov.db"
 
+EXTRA = {"jinja2": "an HTML report", "rich": "a terminal report", "unidiff": "reading a diff"}
+"""Packages that the extra ``cli`` brings, and what needs them."""
+
 
 class Refused(RequestcovError):
     """The command cannot do what was asked; the message is for the person who asked."""
@@ -125,32 +128,20 @@ def narrowed(selection: Selection, target: str | None, place: str) -> Selection:
     return replace(selection, endpoint=find_target(target, endpoints, ()).endpoint)
 
 
-def needs_rich() -> contextlib.AbstractContextManager[None]:
-    """Around the import of a report for the terminal.
-
-    Raises:
-        Refused: it is not installed.
-    """
-    return _needs("rich", "a terminal report")
-
-
-def needs_unidiff() -> contextlib.AbstractContextManager[None]:
-    """Around the import of what reads diffs.
-
-    Raises:
-        Refused: the extra that brings it is not installed.
-    """
-    return _needs("unidiff", "reading a diff")
-
-
 @contextlib.contextmanager
-def _needs(package: str, what: str) -> Iterator[None]:
+def needs_extra() -> Iterator[None]:
+    """Around the import of what the extra ``cli`` brings.
+
+    Raises:
+        Refused: it is not installed; says which package is missing, and for what.
+    """
     try:
         yield
     except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.partition(".")[0] != package:
+        package = (missing.name or "").partition(".")[0]
+        if package not in EXTRA:
             raise
-        raise Refused(f"{what} needs the package {package}: pip install requestcov[cli]") from None
+        raise Refused(f"{EXTRA[package]} needs the package {package}: pip install requestcov[cli]") from None
 
 
 def require_records(evidence: Evidence) -> None:

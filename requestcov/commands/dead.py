@@ -16,7 +16,7 @@ from requestcov.commands.asking import (
     Refused,
     add_selection,
     find_target,
-    needs_rich,
+    needs_extra,
     output,
     require_records,
     selection_of,
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the answer."""
     if options.format != "json":
-        with needs_rich():
+        with needs_extra():
             from requestcov.reports import markdown
             from requestcov.reports.text import dead as text
     place, selection = store_of(options), selection_of(options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from requestcov.commands.asking import NothingFound, needs_rich, output
+from requestcov.commands.asking import NothingFound, needs_extra, output
 from requestcov.doctor import diagnose
 
 DESCRIPTION = "Run where the app runs: would requests be recorded, how, and what would stop it?"
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the diagnosis."""
-    with needs_rich():
+    with needs_extra():
         from requestcov.reports.text import diagnosis
     found = diagnose(os.environ)
     diagnosis.write_diagnosis(found, output())

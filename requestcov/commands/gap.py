@@ -15,7 +15,7 @@ from requestcov.commands.asking import (
     NothingFound,
     add_format,
     add_selection,
-    needs_rich,
+    needs_extra,
     output,
     require_records,
     selection_of,
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the answer."""
     if options.format == "text":
-        with needs_rich():
+        with needs_extra():
             from requestcov.reports.text import gap as text
     root = os.getcwd()
     selection = selection_of(options)

@@ -17,8 +17,7 @@ from requestcov.commands.asking import (
     Refused,
     add_format,
     add_selection,
-    needs_rich,
-    needs_unidiff,
+    needs_extra,
     output,
     require_records,
     selection_of,
@@ -53,11 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the answer."""
-    with needs_unidiff():
+    with needs_extra():
         from requestcov._diff import read_diff
         from requestcov.analysis.impact import impact
     if options.format == "text":
-        with needs_rich():
+        with needs_extra():
             from requestcov.reports.text import impact as text
     if options.git is not None and options.diff is not None:
         raise Refused("give a diff or --git, not both.")

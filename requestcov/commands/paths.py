@@ -13,7 +13,7 @@ from requestcov.commands.asking import (
     add_selection,
     add_top,
     narrowed,
-    needs_rich,
+    needs_extra,
     output,
     selection_of,
     store_of,
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the paths or the object."""
     if options.format == "text":
-        with needs_rich():
+        with needs_extra():
             from requestcov.reports.text import paths as text
     place = store_of(options)
     selection = narrowed(selection_of(options), options.endpoint, place)

@@ -13,7 +13,7 @@ from requestcov.commands.asking import (
     add_format,
     add_store,
     day,
-    needs_rich,
+    needs_extra,
     output,
     selection_of,
     store_of,
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the answer."""
     if options.format == "text":
-        with needs_rich():
+        with needs_extra():
             from requestcov.reports.text import releases as text
     place, selection = store_of(options), selection_of(options)
     both = []

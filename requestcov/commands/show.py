@@ -13,7 +13,7 @@ from requestcov.commands.asking import (
     NothingFound,
     add_selection,
     find_target,
-    needs_rich,
+    needs_extra,
     output,
     selection_of,
     store_of,
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the listing."""
-    with needs_rich():
+    with needs_extra():
         from requestcov.reports.text import listing
     place, selection = store_of(options), selection_of(options)
     found = find_target(options.target, *names(place, selection))

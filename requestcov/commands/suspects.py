@@ -16,7 +16,7 @@ from requestcov.commands.asking import (
     add_format,
     add_selection,
     find_endpoint,
-    needs_rich,
+    needs_extra,
     output,
     selection_of,
     store_of,
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the ranking."""
     if options.format == "text":
-        with needs_rich():
+        with needs_extra():
             from requestcov.reports.text import suspects as text
     if options.top < 1:
         raise Refused(f"--top {options.top} shows nothing: give a number from 1.")

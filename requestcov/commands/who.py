@@ -18,7 +18,7 @@ from requestcov.commands.asking import (
     add_format,
     add_selection,
     find_target,
-    needs_rich,
+    needs_extra,
     output,
     require_records,
     selection_of,
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the answer."""
     if options.format == "text":
-        with needs_rich():
+        with needs_extra():
             from requestcov.reports.text import who as text
     root = os.getcwd()
     target, line = _parts(options.line)

@@ -45,15 +45,16 @@ def footing(
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(overflow="fold")
-    for name, value in _facts(evidence.footing, selection):
+    for name, value in facts(evidence.footing, selection):
         grid.add_row(name, Text(clean(value)))
     yield grid
     yield ""
-    for note in (*notes, *_notes(evidence, selection, unread)):
+    for note in (*notes, *caveats(evidence, selection, unread)):
         yield Text(clean(note), style="dim")
 
 
-def _facts(footing: Footing, selection: Selection) -> Iterator[tuple[str, str]]:
+def facts(footing: Footing, selection: Selection) -> Iterator[tuple[str, str]]:
+    """What numbers stand on, as (name, value), uncleaned."""
     kept = f"{number(footing.stored)} stored + {_by_reason(footing.dropped)} dropped"
     yield (
         "requests",
@@ -104,7 +105,8 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "") if shown else "-"
 
 
-def _notes(evidence: Evidence, selection: Selection, unread: int) -> Iterator[str]:
+def caveats(evidence: Evidence, selection: Selection, unread: int) -> Iterator[str]:
+    """What must be known to read numbers rightly, a sentence each."""
     if selection.since or selection.until:
         yield (
             "Seen, excluded, sampled, stored, dropped and pending count whole lives of processes, "

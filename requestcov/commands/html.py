@@ -1,0 +1,83 @@
+"""``requestcov html``: the answers as one file that can be mailed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from requestcov.analysis.gather import gather, holders
+from requestcov.commands.asking import (
+    Refused,
+    add_selection,
+    needs_extra,
+    require_records,
+    selection_of,
+    store_of,
+)
+
+DESCRIPTION = "The answers in one HTML file that needs no network and no script, to be read or mailed."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where to, and of what."""
+    parser.add_argument("output", metavar="OUTPUT.html", type=Path, help="the file to write")
+    add_selection(parser)
+    parser.add_argument("--no-source", action="store_true", help="leave out the source of the files")
+    parser.add_argument("--force", action="store_true", help="overwrite a file that is no report of ours")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the file.
+
+    Raises:
+        Refused: it would overwrite what is not a report, or cannot be written.
+    """
+    with needs_extra():
+        from requestcov.reports.html.material import Material
+        from requestcov.reports.html.page import GENERATOR, render
+    output: Path = options.output
+    if not options.force and not _ours(output, GENERATOR):
+        raise Refused(f"{str(output)!a} exists and is no report of requestcov: name another, or add --force.")
+    place, selection = store_of(options), selection_of(options)
+    evidence = gather(place, selection, os.getcwd())
+    require_records(evidence)
+    text = render(
+        Material(
+            evidence=evidence,
+            selection=selection,
+            holders=holders(place, selection),
+            with_source=not options.no_source,
+        )
+    )
+    try:
+        _replace(output, text)
+    except OSError as error:
+        raise Refused(f"{str(output)!a} cannot be written: {error.strerror}.") from None
+
+
+def _ours(output: Path, generator: str) -> bool:
+    """Whether writing there loses nothing but a report."""
+    try:
+        with output.open("rb") as file:
+            return generator.encode() in file.read(1000)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def _replace(output: Path, text: str) -> None:
+    """All of it or nothing; a reader never meets half a report."""
+    target = output.resolve()
+    if target.exists() and not target.is_file():
+        raise IsADirectoryError(0, "it is not a regular file")
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with open(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

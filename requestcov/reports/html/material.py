@@ -1,0 +1,65 @@
+"""What the sections of an HTML report are made from.
+
+Laws: an endpoint has one number and a file one anchor throughout a report, so
+that a section can point at another's without knowing it; nothing stored is
+part of an anchor or a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
+from functools import cached_property
+
+from requestcov.analysis.coverage import EndpointCoverage, FileCoverage, by_endpoint, by_file
+from requestcov.analysis.evidence import Evidence, Selection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What a report tells of.
+
+    Attributes:
+        evidence, selection: what there is, and what was asked for.
+        holders: as :func:`requestcov.analysis.gather.holders`.
+        with_source: whether source texts are part of the report.
+    """
+
+    evidence: Evidence
+    selection: Selection
+    holders: Callable[[str, Set[int]], int]
+    with_source: bool = True
+
+    @cached_property
+    def endpoints(self) -> tuple[EndpointCoverage, ...]:
+        """Of every endpoint, the one with most traffic first."""
+        return tuple(
+            sorted(
+                by_endpoint(self.evidence),
+                key=lambda found: (-found.weight, -(found.seen or 0), found.route, found.method),
+            )
+        )
+
+    @cached_property
+    def files(self) -> tuple[FileCoverage, ...]:
+        """Every file that requests ran, by path."""
+        return by_file(self.evidence)
+
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """Endpoint -> its number, from 1."""
+        return {found.endpoint: number for number, found in enumerate(self.endpoints, 1)}
+
+    @cached_property
+    def anchors(self) -> Mapping[str, str]:
+        """Path -> the anchor of its source; of files whose source the report shows."""
+        shown = [file.path for file in self.files if self.with_source and self._has_text(file)]
+        return {path: f"f{number}" for number, path in enumerate(shown, 1)}
+
+    def place(self, path: str, line: int) -> str | None:
+        """The anchor of a line of a file's newest version, where it is shown."""
+        anchor = self.anchors.get(path)
+        return None if anchor is None else f"{anchor}-{line}"
+
+    def _has_text(self, file: FileCoverage) -> bool:
+        return self.evidence.source(file.path, file.digest) is not None

@@ -1,0 +1,171 @@
+"""What the HTML report says, and where the command writes it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from lxml import html
+
+from requestcov.cli import main
+from requestcov.reports.html.overview import MOST_BARS, traffic
+from requestcov.storage.results import Outcome
+from tests.reports.shop_store import shop
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REQUESTCOV_SINKS", raising=False)
+    shop(tmp_path / "requestcov.db")
+
+
+def read(*arguments: str) -> html.HtmlElement:
+    assert main(["html", "r.html", *arguments]) == 0
+    return html.fromstring(Path("r.html").read_bytes())
+
+
+def rows(page: html.HtmlElement, section: str) -> list[list[str]]:
+    """The cells of a section's first table."""
+    table = page.xpath(f"//section[@id='{section}']//table[contains(@class, 'fold')]")[0]
+    return [
+        [" ".join(cell.text_content().split()) for cell in row.xpath("th|td")]
+        for row in table.xpath("tbody/tr")
+    ]
+
+
+def test_an_endpoint_has_a_row_the_most_used_first():
+    assert rows(read(), "endpoints") == [
+        ["1 GET /orders/{id}", ">99%", "1,200", "4", "0", "3/3", "100%"],
+        ["2 POST /orders", "<1%", "30", "1", "1", "3/3", "100%"],
+        ["3 GET /quiet", "-", "7", "0", "0", "-", "-"],
+    ]
+
+
+def test_a_file_has_a_row():
+    assert rows(read(), "files") == [["shop/views.py", "2", "2/2", "6/6", "100%"]]
+
+
+def test_a_line_has_its_requests_share_and_endpoints_and_its_text_once():
+    page = read()
+    lines = [[part.text_content() for part in row] for row in page.xpath("//div[@class='lines']/div")]
+    assert lines[6] == ["7", "4", ">99%", "1", "    if order is None:"]
+    assert lines[7] == ["8", "1", "<1%", "1", "        return 404"]
+    assert lines[14] == ["15", "1", "<1%", "2", "    order.sent = True"]
+    assert lines[0] == ["1", "", "", "", "import os"]
+    assert Path("r.html").read_text().count("order.sent = True") == 1
+
+
+def test_what_no_request_ran_is_listed_with_its_bound():
+    page = read("--release", "r2")
+    assert page.xpath("//section[@id='dead']//tr[1]/th/a/bdi/text()")[0] == "ship"
+    assert "95.00%" in rows(page, "dead")[0][-1]  # one request that did not: 1 - 0.05 ** (1 / 1)
+    assert page.xpath("//div[@class='lines']/div[@class='missed']")
+
+
+def test_the_footing_is_that_of_the_other_reports():
+    text = read("--release", "r1").xpath("//dl[@class='facts']")[0].text_content()
+    assert "1,237 seen, 4 excluded, 7 sampled = 5 stored + 2 (queue_full 2) dropped + 0 pending" in text
+    assert "release r1" in text
+
+
+def test_without_source_no_text_and_no_link_to_it():
+    page = read("--no-source")
+    assert page.xpath("//section/@id") == ["overview", "endpoints", "files", "dead"]
+    assert "order.sent" not in Path("r.html").read_text()
+    assert not page.xpath("//main//a")
+
+
+def test_the_same_store_gives_the_same_bytes():
+    read()
+    first = Path("r.html").read_bytes()
+    read()
+    assert Path("r.html").read_bytes() == first
+
+
+def test_another_file_is_not_overwritten_unless_told(capsys: pytest.CaptureFixture[str]):
+    Path("r.html").write_text("<!doctype html><title>mine</title>")
+    assert main(["html", "r.html"]) == 2
+    assert "is no report of requestcov: name another, or add --force" in capsys.readouterr().err
+    assert Path("r.html").read_text() == "<!doctype html><title>mine</title>"
+    read("--force")
+
+
+def test_a_report_of_ours_is_replaced_and_a_failed_one_leaves_the_old(monkeypatch: pytest.MonkeyPatch):
+    read()
+    read("--release", "r2")
+    before = Path("r.html").read_bytes()
+
+    def full(path: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert main(["html", "r.html"]) == 2
+    assert Path("r.html").read_bytes() == before
+    assert [path.name for path in Path().glob(".r.html*")] == []
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_place_that_is_no_file_is_refused(capsys: pytest.CaptureFixture[str], force: list[str]):
+    Path("folder").mkdir()
+    assert main(["html", "folder", *force]) == 2
+    assert "'folder'" in capsys.readouterr().err
+    assert main(["html", "missing/r.html"]) == 2
+    assert "'missing/r.html' cannot be written: No such file or directory." in capsys.readouterr().err
+
+
+def test_nothing_recorded_writes_nothing(capsys: pytest.CaptureFixture[str]):
+    assert main(["html", "r.html", "--release", "r9"]) == 1
+    assert "no request is recorded here" in capsys.readouterr().err
+    assert not Path("r.html").exists()
+
+
+def test_without_jinja_one_sentence_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    monkeypatch.delitem(sys.modules, "requestcov.reports.html.page", raising=False)
+    assert main(["html", "r.html"]) == 2
+    assert "an HTML report needs the package jinja2: pip install requestcov[cli]" in capsys.readouterr().err
+
+
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def outcome(day: int, weight: float = 1.0, failed: bool = False) -> Outcome:
+    return Outcome(
+        service="s",
+        release="r",
+        endpoint="GET /",
+        day=DAY + timedelta(days=day),
+        failed=failed,
+        status=200,
+        error=None,
+        sampled_by="rate",
+        partial=None,
+        engine="monitoring",
+        requests=1,
+        weight=weight,
+        squares=weight**2,
+    )
+
+
+def test_a_day_without_requests_has_its_place_in_the_drawing():
+    bars = traffic([outcome(0, 4.0), outcome(2), outcome(2, failed=True)])
+    assert [(bar.weight, bar.height, bar.bad, bar.failed) for bar in bars] == [
+        (4.0, 100.0, 0.0, 0),
+        (0.0, 0.0, 0.0, 0),
+        (2.0, 50.0, 25.0, 1),
+    ]
+    assert traffic([]) == ()
+
+
+@pytest.mark.parametrize("days", [1, MOST_BARS, MOST_BARS + 1, 1000])
+def test_a_long_time_is_drawn_with_few_bars_that_lose_no_request(days: int):
+    bars = traffic([outcome(day) for day in range(days)])
+    assert len(bars) <= MOST_BARS
+    assert sum(bar.requests for bar in bars) == days
+    assert bars[0].first == DAY
+    assert all(bar.x >= 0 and bar.x + bar.width <= 100.001 for bar in bars)
