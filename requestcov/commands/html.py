@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from requestcov.analysis.gather import gather, holders
+from requestcov.analysis.evidence import Traffic
+from requestcov.analysis.gather import gather, gather_traffic, holders
 from requestcov.commands.asking import (
     Refused,
     add_selection,
@@ -43,11 +45,17 @@ def run(options: argparse.Namespace) -> None:
     place, selection = store_of(options), selection_of(options)
     evidence = gather(place, selection, os.getcwd())
     require_records(evidence)
+
+    def traffic(endpoint: str, alike: bool) -> Traffic:
+        return gather_traffic(place, replace(selection, endpoint=endpoint), os.getcwd(), alike=alike)
+
     text = render(
         Material(
             evidence=evidence,
             selection=selection,
             holders=holders(place, selection),
+            by_release=lambda: gather(place, selection, os.getcwd(), by_release=True),
+            traffic=traffic,
             with_source=not options.no_source,
         )
     )

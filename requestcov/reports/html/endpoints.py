@@ -14,6 +14,7 @@ def section(material: Material) -> Mapping[str, object]:
     weight = sum(result.weight for result in material.endpoints)
     return {
         "results": material.endpoints,
+        "branched": any(result.branches is not None for result in material.endpoints),
         "traffic": {
             result.endpoint: result.weight / weight if weight > 0 else None for result in material.endpoints
         },

@@ -11,8 +11,12 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 
-from requestcov.analysis.coverage import EndpointCoverage, FileCoverage, by_endpoint, by_file
-from requestcov.analysis.evidence import Evidence, Selection
+from requestcov.analysis.coverage import by_endpoint, by_file
+from requestcov.analysis.coverage_results import EndpointCoverage, FileCoverage
+from requestcov.analysis.evidence import Evidence, Selection, Traffic
+
+MOST_ENDPOINTS = 10
+"""Endpoints of which single requests are looked at, in each section that does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +26,17 @@ class Material:
     Attributes:
         evidence, selection: what there is, and what was asked for.
         holders: as :func:`requestcov.analysis.gather.holders`.
+        by_release: the same evidence, with runs that tell releases apart.
+        traffic: the requests of an endpoint, read anew at each call; those that differ in time and
+            duration only are one if the second argument is true.
         with_source: whether source texts are part of the report.
     """
 
     evidence: Evidence
     selection: Selection
     holders: Callable[[str, Set[int]], int]
+    by_release: Callable[[], Evidence]
+    traffic: Callable[[str, bool], Traffic]
     with_source: bool = True
 
     @cached_property
@@ -56,9 +65,21 @@ class Material:
         shown = [file.path for file in self.files if self.with_source and self._has_text(file)]
         return {path: f"f{number}" for number, path in enumerate(shown, 1)}
 
-    def place(self, path: str, line: int) -> str | None:
-        """The anchor of a line of a file's newest version, where it is shown."""
+    @cached_property
+    def busiest(self) -> tuple[str, ...]:
+        """The endpoints of which single requests are looked at: those with most traffic."""
+        return tuple(found.endpoint for found in self.endpoints if found.recorded)[:MOST_ENDPOINTS]
+
+    def place(self, path: str, line: int, evidence: Evidence | None = None) -> str | None:
+        """The anchor of a line, where it is shown.
+
+        Args:
+            path, line: in the version of the file that is the newest of the evidence.
+            evidence: another than that of the whole report.
+        """
         anchor = self.anchors.get(path)
+        if evidence is not None and evidence.newest[path] != self.evidence.newest[path]:
+            return None
         return None if anchor is None else f"{anchor}-{line}"
 
     def _has_text(self, file: FileCoverage) -> bool:

@@ -17,10 +17,23 @@ from typing import Protocol, cast
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from requestcov.record import format_lines
 from requestcov.reports.html.material import Material
 from requestcov.reports.terminal import clean, counted, number, percent
 
-SECTIONS = ("overview", "endpoints", "files", "dead", "source")
+SECTIONS = (
+    "overview",
+    "endpoints",
+    "files",
+    "hot",
+    "paths",
+    "thin",
+    "dead",
+    "releases",
+    "suspects",
+    "slow",
+    "source",
+)
 """A module and a template each, in the order of the page."""
 
 GENERATOR = '<meta name="generator" content="requestcov">'
@@ -56,6 +69,7 @@ def render(material: Material) -> str:
                 place=material.place,
                 anchors=material.anchors,
                 numbers=material.numbers,
+                with_source=material.with_source,
                 **modules[name].section(material),
             )
         )
@@ -79,7 +93,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         finalize=_finalized,
     )
-    environment.filters.update(percent=percent, number=number, counted=counted)
+    environment.filters.update(percent=percent, number=number, counted=counted, ranges=format_lines)
     return environment
 
 

@@ -11,8 +11,9 @@ from lxml import html
 
 from requestcov.cli import main
 from requestcov.reports.html.overview import MOST_BARS, traffic
+from requestcov.reports.html.page import SECTIONS
 from requestcov.storage.results import Outcome
-from tests.reports.shop_store import shop
+from tests.reports.shop_store import MISSING, SHOWN, record, shop, write_store
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,8 @@ def test_a_line_has_its_requests_share_and_endpoints_and_its_text_once():
     assert lines[7] == ["8", "1", "<1%", "1", "        return 404"]
     assert lines[14] == ["15", "1", "<1%", "2", "    order.sent = True"]
     assert lines[0] == ["1", "", "", "", "import os"]
-    assert Path("r.html").read_text().count("order.sent = True") == 1
+    source = page.xpath("//section[@id='source']")[0].text_content()
+    assert source.count("order.sent = True") == 1
 
 
 def test_what_no_request_ran_is_listed_with_its_bound():
@@ -63,6 +65,52 @@ def test_what_no_request_ran_is_listed_with_its_bound():
     assert page.xpath("//section[@id='dead']//tr[1]/th/a/bdi/text()")[0] == "ship"
     assert "95.00%" in rows(page, "dead")[0][-1]  # one request that did not: 1 - 0.05 ** (1 / 1)
     assert page.xpath("//div[@class='lines']/div[@class='missed']")
+
+
+def test_what_most_requests_run_is_ranked_with_its_share():
+    assert [(row[0], row[-1]) for row in rows(read(), "hot")] == [
+        ("show shop/views.py:6", ">99%"),
+        ("ship shop/views.py:14", "<1%"),
+    ]
+
+
+def test_the_paths_of_an_endpoint_are_told_apart_by_their_lines():
+    page = read()
+    assert [row[:3] for row in rows(page, "paths")] == [["path 1", "3", ">99%"], ["path 2", "1", "<1%"]]
+    lines = page.xpath("//section[@id='paths']//div[contains(@class, 'diff')]/div")
+    assert [line.text_content() for line in lines] == ["+8    return 404", "-9return render("]
+
+
+def test_a_function_run_in_part_is_thin():
+    page = read("--release", "r2")
+    assert [row[0] for row in rows(page, "thin")] == ["show shop/views.py:6"]
+    assert rows(page, "thin")[0][2:] == ["2/3", "8", "0.33"]
+
+
+def test_what_goes_with_failing_is_ranked():
+    good = [record("GET /a", SHOWN) for _ in range(20)]
+    bad = [record("GET /a", MISSING, status=500) for _ in range(20)]
+    Path("requestcov.db").unlink()
+    write_store(Path("requestcov.db"), [*good, *bad])
+    page = read()
+    assert rows(page, "suspects") == [
+        ["show shop/views.py:8", "1", "20", "0", "1.00", "1.00", "∞", "1.00", "<0.001"]
+    ]
+    assert "No line goes with being slow" in page.xpath("//section[@id='slow']")[0].text_content()
+
+
+def test_where_too_little_is_recorded_it_says_so():
+    page = read()
+    for name in ("suspects", "slow"):
+        assert "Too little to compare" in page.xpath(f"//section[@id='{name}']")[0].text_content()
+    assert "too few for a share" in page.xpath("//section[@id='hot']")[0].text_content()
+
+
+def test_a_release_has_a_row():
+    assert [[row[0], row[3], row[-1]] for row in rows(read(), "releases")] == [
+        ["r1", "4", "100%"],
+        ["r2", "1", "67%"],
+    ]
 
 
 def test_the_footing_is_that_of_the_other_reports():
@@ -73,8 +121,10 @@ def test_the_footing_is_that_of_the_other_reports():
 
 def test_without_source_no_text_and_no_link_to_it():
     page = read("--no-source")
-    assert page.xpath("//section/@id") == ["overview", "endpoints", "files", "dead"]
-    assert "order.sent" not in Path("r.html").read_text()
+    assert page.xpath("//section/@id") == [name for name in SECTIONS if name != "source"]
+    text = Path("r.html").read_text()
+    assert "order.sent" not in text
+    assert "return 404" not in text
     assert not page.xpath("//main//a")
 
 

@@ -1,0 +1,73 @@
+"""The ways that requests take through the endpoints with most traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from requestcov.analysis.paths import paths_of
+from requestcov.analysis.paths_results import ExecutionPath, PathPart, Paths
+from requestcov.reports.html.material import Material
+
+TITLE = "Paths"
+
+MOST = 8
+"""Paths of an endpoint that are told apart."""
+
+MOST_LINES = 12
+"""Lines of a path's difference that are shown."""
+
+
+@dataclass(frozen=True)
+class Different:
+    """One line that a path runs and the one most like it does not, or the reverse.
+
+    Attributes:
+        mark: ``+`` or ``-``.
+        path, function, number, text: the line.
+        anchor: where it is shown in the report, or None.
+    """
+
+    mark: str
+    path: str
+    function: str
+    number: int
+    text: str
+    anchor: str | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A path with its difference to the one most like it; ``more`` lines are left out."""
+
+    path: ExecutionPath
+    lines: Sequence[Different]
+    more: int
+
+
+def section(material: Material) -> Mapping[str, object]:
+    """What the template is filled with."""
+    return {"endpoints": _endpoints(material), "left": len(material.numbers) - len(material.busiest)}
+
+
+def _endpoints(material: Material) -> Iterator[tuple[Paths, list[Told]]]:
+    for endpoint in material.busiest:
+        traffic = material.traffic(endpoint, False)
+        paths = paths_of(traffic, MOST)
+
+        def place(path: str, line: int) -> str | None:
+            return material.place(path, line, traffic.evidence)  # noqa: B023  # called before the next turn
+
+        yield paths, [_told(path, place) for path in paths.paths]
+
+
+def _told(path: ExecutionPath, place: Callable[[str, int], str | None]) -> Told:
+    sides: Sequence[tuple[str, Sequence[PathPart]]] = (("+", path.adds), ("-", path.lacks))
+    lines = [
+        Different(mark, part.path, part.name, line.number, line.text, place(part.path, line.number))
+        for mark, parts in sides
+        for part in parts
+        for line in part.lines
+    ]
+    lines.sort(key=lambda line: (line.path, line.number))
+    return Told(path, lines[:MOST_LINES], max(0, len(lines) - MOST_LINES))

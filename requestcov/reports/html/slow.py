@@ -1,0 +1,29 @@
+"""What slow requests run that fast ones do not, for the endpoints with most traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from requestcov.analysis.slow import Slow, SlowPart, slow
+from requestcov.reports.html.material import Material
+from requestcov.reports.html.ranks import Rank, rank
+
+TITLE = "Slow"
+
+MOST = 10
+"""Ties of an endpoint in a table."""
+
+
+def section(material: Material) -> Mapping[str, object]:
+    """What the template is filled with."""
+    return {"answers": _answers(material), "left": len(material.numbers) - len(material.busiest)}
+
+
+def _answers(material: Material) -> Iterator[tuple[Slow, list[tuple[Rank, SlowPart]]]]:
+    for endpoint in material.busiest:
+        traffic = material.traffic(endpoint, False)
+        answer = slow(traffic)
+        yield (
+            answer,
+            [(rank(part.suspect, material, traffic.evidence), part) for part in answer.parts[:MOST]],
+        )
