@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> None:
             selection=selection,
             holders=holders(place, selection),
             by_release=lambda: gather(place, selection, os.getcwd(), by_release=True),
+            release=lambda name: gather(place, replace(selection, release=name), os.getcwd()),
             traffic=traffic,
             with_source=not options.no_source,
         )

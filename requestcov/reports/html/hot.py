@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from requestcov.analysis.hot import hot_functions, hot_lines
-from requestcov.analysis.tally import FEW
+from requestcov.analysis.statistics import FEW
 from requestcov.reports.html.material import Material
 
 TITLE = "Hot"

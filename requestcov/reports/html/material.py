@@ -27,6 +27,7 @@ class Material:
         evidence, selection: what there is, and what was asked for.
         holders: as :func:`requestcov.analysis.gather.holders`.
         by_release: the same evidence, with runs that tell releases apart.
+        release: the evidence of one release alone.
         traffic: the requests of an endpoint, read anew at each call; those that differ in time and
             duration only are one if the second argument is true.
         with_source: whether source texts are part of the report.
@@ -36,6 +37,7 @@ class Material:
     selection: Selection
     holders: Callable[[str, Set[int]], int]
     by_release: Callable[[], Evidence]
+    release: Callable[[str], Evidence]
     traffic: Callable[[str, bool], Traffic]
     with_source: bool = True
 

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from requestcov.record import format_lines
 from requestcov.reports.html.material import Material
-from requestcov.reports.terminal import clean, counted, number, percent
+from requestcov.reports.terminal import clean, counted, number, percent, share
 
 SECTIONS = (
     "overview",
@@ -93,7 +93,9 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         finalize=_finalized,
     )
-    environment.filters.update(percent=percent, number=number, counted=counted, ranges=format_lines)
+    environment.filters.update(
+        percent=percent, number=number, counted=counted, share=share, ranges=format_lines
+    )
     return environment
 
 

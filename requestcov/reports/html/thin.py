@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from requestcov.analysis.tally import FEW
+from requestcov.analysis.statistics import FEW
 from requestcov.analysis.thin import thin_functions
 from requestcov.reports.html.material import Material
 
