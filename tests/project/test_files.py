@@ -71,11 +71,16 @@ def test_links_inside_the_pages_lead_somewhere(page):
             assert heading in anchors, f"{page.name} links to {target}"
 
 
-def test_the_configuration_page_is_what_the_table_of_options_makes():
-    made = runpy.run_path(str(ROOT / "docs" / "generate.py"))["configuration"]()
-    assert (ROOT / "docs" / "configuration.md").read_text() == made, "run make docs"
+def test_the_generated_pages_are_what_the_code_makes():
+    for name, make in runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"].items():
+        assert (ROOT / "docs" / name).read_text() == make(), f"run make docs: {name} is not up to date"
     for option in OPTIONS:
-        assert f"`{option.variable}`" in made
+        assert f"`{option.variable}`" in (ROOT / "docs" / "configuration.md").read_text()
+
+
+def test_every_key_of_every_answer_is_explained():
+    for line in (ROOT / "docs" / "json.md").read_text().splitlines():
+        assert not re.fullmatch(r"\| `\w+` \| [^|]+ \|\s+\|", line), f"give this key a meaning: {line}"
 
 
 def test_every_option_named_in_the_pages_exists():
