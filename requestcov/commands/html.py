@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from requestcov.analysis.evidence import Traffic
+from requestcov.analysis.evidence import Evidence, Traffic
 from requestcov.analysis.gather import gather, gather_traffic, holders
 from requestcov.commands.asking import (
     Refused,
@@ -47,15 +47,20 @@ def run(options: argparse.Namespace) -> None:
     require_records(evidence)
 
     def traffic(endpoint: str, alike: bool) -> Traffic:
-        return gather_traffic(place, replace(selection, endpoint=endpoint), os.getcwd(), alike=alike)
+        found = gather_traffic(place, replace(selection, endpoint=endpoint), os.getcwd(), alike=alike)
+        return replace(found, evidence=known(found.evidence))
+
+    def known(part: Evidence) -> Evidence:
+        # A version's text is one, whoever asks: read and parsed once for the whole report.
+        return replace(part, source=evidence.source)
 
     text = render(
         Material(
             evidence=evidence,
             selection=selection,
             holders=holders(place, selection),
-            by_release=lambda: gather(place, selection, os.getcwd(), by_release=True),
-            release=lambda name: gather(place, replace(selection, release=name), os.getcwd()),
+            by_release=lambda: known(gather(place, selection, os.getcwd(), by_release=True)),
+            release=lambda name: known(gather(place, replace(selection, release=name), os.getcwd())),
             traffic=traffic,
             with_source=not options.no_source,
         )
