@@ -102,15 +102,49 @@ ANSWERS: tuple[tuple[str, Mapping[str, Any]], ...] = (
 )
 """Command -> what stands in its JSON beside ``v``, ``selection`` and ``footing``."""
 
+COMMON = {
+    "after": "recorded requests of the later release.",
+    "before": "recorded requests of the earlier release.",
+    "begun": "what the later release ran and the earlier did not.",
+    "duration_ms": "until the response was complete.",
+    "earlier": "the earlier release.",
+    "endpoint": "`GET /orders/{id}`.",
+    "error": "qualified name of the exception that left the app, or null.",
+    "failed": "recorded requests that failed.",
+    "failing": "their share of the weight.",
+    "id": "of the request.",
+    "later": "the later release.",
+    "line": "its number, from 1.",
+    "name": "qualified name of the function.",
+    "number": "of the line, from 1.",
+    "path": "of the file, relative to the project root.",
+    "paths": "how many paths.",
+    "problem": "why, in words.",
+    "release": "deployed version.",
+    "requests": "recorded.",
+    "share": "of the weight of all requests asked about.",
+    "silent": "what the earlier release ran and the later did not.",
+    "status": "of the response, or null when none was started.",
+    "text": "as written.",
+    "time": "start of the request.",
+    "trace_id": "of a W3C traceparent, or null.",
+    "traffic": "of each endpoint, under both.",
+    "unread": "paths whose text is not at hand or cannot be parsed.",
+    "weight": "how many requests those stand for.",
+    "weight_after": "how many requests those of the later release stand for.",
+    "weight_before": "how many requests those of the earlier release stand for.",
+}
+"""What a key means where its type's docstring takes it for granted."""
+
 JSON_OPENING = """\
 # The JSON form of the answers
 
 <!-- Made by docs/generate.py from the types of the answers; edit those, then `make docs`. -->
 
-Every command that answers a question takes `--format json` and prints one object, in ASCII. Within one `v` no
-key is removed or changes its meaning; new ones may come. Times are RFC 3339 in UTC, shares go from 0 to 1, sets
-are ascending lists. [json.schema.json](json.schema.json) says the same to programs (JSON Schema 2020-12), under
-the name of each command.
+Every command that answers a question takes `--format json` and prints one object, in ASCII. Within one `v`
+no key is removed or changes its meaning; new ones may come. Times are RFC 3339 in UTC, shares go from 0 to 1,
+sets are ascending lists. [json.schema.json](json.schema.json) says the same to programs, as JSON Schema 2020-12
+with a definition for each command.
 
 Every object has `v` (1), `selection` (what was asked for), `footing` (what the answer stands on), and:
 
@@ -253,7 +287,7 @@ def section(kind: type) -> str:
 
     def rows() -> Iterator[str]:
         for key, value in keys(kind).items():
-            meaning = said.get(key, "").replace("|", "\\|").replace("``", "`")
+            meaning = said.get(key, COMMON.get(key, "")).replace("|", "\\|").replace("``", "`")
             yield f"| `{key}` | {written(value)} | {meaning} |"
 
     return (

@@ -29,6 +29,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -354,6 +355,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--faults", type=int, default=60, help="how many to find, over all apps")
     parser.add_argument("--requests", type=int, default=400, help="sent to each")
+    parser.add_argument("--minutes", type=float, default=30, help="look for faults no longer than this")
     parser.add_argument("--json")
     options = parser.parse_args()
     results: list[dict[str, Any]] = []
@@ -368,9 +370,10 @@ def main() -> None:
         # Another operator or constant changes an answer and seldom fails a request: those come last.
         candidates.sort(key=lambda one: one[1].kind in SELDOM)
         wanted, here = round(options.faults * share[app]), 0
+        end = time.monotonic() + options.minutes * 60 * share[app]
         with ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-            while candidates and here < wanted:
-                some, candidates = candidates[:16], candidates[16:]
+            while candidates and here < wanted and time.monotonic() < end:
+                some, candidates = candidates[:8], candidates[8:]
                 tried += len(some)
                 for found in pool.map(partial(_judge, app, healthy, options.requests), some):
                     if found is not None and here < wanted:
