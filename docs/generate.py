@@ -141,10 +141,10 @@ JSON_OPENING = """\
 
 <!-- Made by docs/generate.py from the types of the answers; edit those, then `make docs`. -->
 
-Every command that answers a question takes `--format json` and prints one object, in ASCII. Within one `v`
-no key is removed or changes its meaning; new ones may come. Times are RFC 3339 in UTC, shares go from 0 to 1,
-sets are ascending lists. [json.schema.json](json.schema.json) says the same to programs, as JSON Schema 2020-12
-with a definition for each command.
+Every command that answers a question takes `--format json` and prints one object, in ASCII. Within one
+`v` no key is removed or changes its meaning; new ones may come. Times are RFC 3339 in UTC, shares go
+from 0 to 1, sets are ascending lists. [json.schema.json](json.schema.json) says the same to programs, as
+JSON Schema 2020-12 with a definition for each command.
 
 Every object has `v` (1), `selection` (what was asked for), `footing` (what the answer stands on), and:
 
