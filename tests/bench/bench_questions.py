@@ -6,7 +6,8 @@ The store is made first (a minute or two for a million requests) unless FILE is
 there already. Its requests run about 2,100 lines in 55 files of Django's own
 sources, over 40 endpoints, four releases and 30 days; 2 % fail. Every question
 is a process of its own, as a person would start it: from the shell's command to
-the last line of the answer. The first time a file's text is parsed, later answers
+the last line of the answer. Of the 40 endpoints /part0 has an eighth of all
+requests, /part20 about as many as the average. The first time a file's text is parsed, later answers
 take that from a cache, so each question is asked twice and both are shown.
 """
 
@@ -40,15 +41,22 @@ QUESTIONS = (
     ("report", ["--by", "function"]),
     ("report", ["--by", "release"]),
     ("show", ["GET /part0/{id}"]),
+    ("show", ["GET /part20/{id}"]),
     ("dead", []),
     ("dead", ["GET /part0/{id}"]),
+    ("dead", ["GET /part20/{id}"]),
     ("releases", ["r0", "r3"]),
     ("hot", []),
     ("hot", ["--by", "line"]),
-    ("hot", ["--endpoint", "GET /part0/{id}"]),
+    ("hot", ["--endpoint", "GET /part20/{id}"]),
     ("thin", []),
     ("paths", ["GET /part0/{id}"]),
     ("paths", ["GET /part20/{id}"]),
+    ("suspects", ["GET /part0/{id}"]),
+    ("suspects", ["GET /part20/{id}"]),
+    ("slow", ["GET /part0/{id}"]),
+    ("slow", ["GET /part20/{id}"]),
+    ("who", ["django/db/models/query.py:300"]),
 )
 
 
