@@ -119,3 +119,14 @@ def fits(source: Source, lines: Collection[int]) -> bool:
 def _here(file: str) -> str:
     """A file's name relative to the working directory, which is the project's root."""
     return os.path.relpath(file).replace(os.sep, "/")
+
+
+def is_test(path: str) -> bool:
+    """Whether a file is of the tests themselves, by the names that pytest and unittest look for."""
+    *folders, name = path.split("/")
+    return (
+        not {"test", "tests"}.isdisjoint(folders)
+        or name == "conftest.py"
+        or name.startswith("test_")
+        or name.endswith("_test.py")
+    )

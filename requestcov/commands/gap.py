@@ -7,7 +7,7 @@ import os
 
 from requestcov._coverage import read_settings
 from requestcov._source import digest_of, parse
-from requestcov._tests_data import TestsData, fits, read_tests
+from requestcov._tests_data import TestsData, fits, is_test, read_tests
 from requestcov.analysis.evidence import read_tree
 from requestcov.analysis.gap import Tested, gap
 from requestcov.analysis.gather import gather
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     require_records(evidence)
     scope = Scope(Config.load())
     data = read_tests(
-        options.data, evidence.newest, lambda file: scope.measures(file) and not _is_test(scope.path(file))
+        options.data, evidence.newest, lambda file: scope.measures(file) and not is_test(scope.path(file))
     )
     if not data.files.keys() & evidence.newest.keys() and not data.ambiguous:
         raise NothingFound(f"{options.data!r} and the store have no file in common.")
@@ -57,17 +57,6 @@ def run(options: argparse.Namespace) -> None:
         json.write({"gap": answer}, evidence.footing, selection, output())
     else:
         text.write_gap(answer, evidence, selection, output())
-
-
-def _is_test(path: str) -> bool:
-    """Whether a file is of the tests themselves, by the names that pytest and unittest look for."""
-    *folders, name = path.split("/")
-    return (
-        not {"test", "tests"}.isdisjoint(folders)
-        or name == "conftest.py"
-        or name.startswith("test_")
-        or name.endswith("_test.py")
-    )
 
 
 def _tested(data: TestsData, path: str, root: str, exclude: tuple[str, ...]) -> Tested:

@@ -298,6 +298,14 @@ def test_lines_that_nobody_runs_can_fail_too(capsys):
     assert "1 of the changed lines" in err
 
 
+def test_changed_tests_are_not_expected_to_be_run_by_requests(capsys):
+    write_store(Path("requestcov.db"), [record("GET /", SHOWN)])
+    commit({"shop/views.py": VIEWS, "tests/test_views.py": "def test_it():\n    assert 1\n"})
+    commit({"tests/test_views.py": "def test_it():\n    assert 2\n"})
+    code, answer, _ = ask(capsys, "--git", "HEAD~1..HEAD", "--fail-on", "unrun")
+    assert (code, answer["unrun"]) == (0, 1)
+
+
 def test_an_empty_diff_concerns_nobody(capsys):
     shop(Path("requestcov.db"))
     Path("it.diff").write_text("")
