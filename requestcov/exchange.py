@@ -54,7 +54,7 @@ def open_recorder(wrapper: object, config: Config | None, options: Mapping[str, 
 
 
 def _gone(wrapper: object) -> None:
-    _wrappers.remove(wrapper)
+    _wrappers[:] = [other for other in _wrappers if other is not wrapper]
     several[:] = _wrappers[1:]
 
 

@@ -7,7 +7,7 @@ import gc
 import pytest
 
 import requestcov
-from requestcov import WSGIMiddleware
+from requestcov import WSGIMiddleware, exchange
 from requestcov.config import Config
 from requestcov.errors import ConfigError
 from requestcov.exchange import MARKER
@@ -124,6 +124,19 @@ def marked(app, path="/"):
     return MARKER in environ
 
 
+@pytest.fixture
+def _no_other_wrapper():
+    """Apps that other tests of this process have left wrapped do not count."""
+    others = exchange._wrappers[:]
+    exchange._wrappers.clear()
+    exchange.several.clear()
+    yield
+    gc.collect()
+    exchange._wrappers.extend(others)
+    exchange.several[:] = exchange._wrappers[1:]
+
+
+@pytest.mark.usefixtures("_no_other_wrapper")
 def test_a_call_is_marked_only_while_it_could_meet_two_wrappers(bench):
     """One wrapper's unsampled calls leave the server's environ as it was."""
     options = bench.options(sample_rate=0.0, first=0)

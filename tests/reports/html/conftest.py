@@ -1,4 +1,4 @@
-"""A real Chromium, one for all tests here, and pages as a reader meets them."""
+"""A real Chromium, one for a module's tests, and pages as a reader meets them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it lives there is a running event loop in the main thread,
+# and tests that come after in the same process run loops of their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
