@@ -191,6 +191,9 @@ def install_hooks() -> None:
             if getattr(getattr(sys.modules[name], "__spec__", None), "_initializing", False):
                 del _installed[name]  # still being imported by another thread: next time
                 _looked_at = 0
+        except RecursionError:  # where the stack ends: next time, on whatever has been hooked by then
+            del _installed[name]
+            _looked_at = 0
         except Exception:  # another version of the framework: names fall back
             pass
 
@@ -209,7 +212,7 @@ def _nothing() -> None:
 
 def _after(owner: type, name: str, note: Callable[[Any, tuple[Any, ...], Any], None]) -> Callable[[], None]:
     """Wrap a plain method: the note sees self, the arguments and the result of each recorded call."""
-    original = owner.__dict__.get(name)
+    original = _unhooked(owner.__dict__.get(name))
     if not callable(original) or inspect.iscoroutinefunction(original):
         raise AttributeError(name)
 
@@ -248,7 +251,7 @@ def _hook_starlette(module: Any) -> Callable[[], None]:
 
 def _before(owner: type, name: str, note: Callable[[Any, Any], None]) -> Callable[[], None]:
     """Wrap a coroutine method: the note sees self and the scope before each recorded call."""
-    original = owner.__dict__.get(name)
+    original = _unhooked(owner.__dict__.get(name))
     if not inspect.iscoroutinefunction(original):
         raise AttributeError(name)
 
@@ -264,7 +267,15 @@ def _before(owner: type, name: str, note: Callable[[Any, Any], None]) -> Callabl
     return _put(owner, name, hooked, original)
 
 
+def _unhooked(method: Any) -> Any:
+    """A method without our hook, which stays where hooking its framework ended half-way."""
+    hook = getattr(method, "_requestcov_hook", None)
+    # Others' wrappers may have copied our attributes, and are theirs all the same.
+    return hook[1] if hook is not None and hook[0] is method else method
+
+
 def _put(owner: type, name: str, hooked: Any, original: Any) -> Callable[[], None]:
+    hooked._requestcov_hook = (hooked, original)
     setattr(owner, name, hooked)
 
     def undo() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import subprocess
 import sys
@@ -50,6 +51,43 @@ def test_a_hook_keeps_the_signature_and_goes_away_again(owner: type, name: str) 
     assert owner.__dict__[name] is hooked, "a second install wraps nothing twice"
     routes.uninstall_hooks()
     assert owner.__dict__[name] is original
+
+
+def test_where_the_stack_ends_hooking_is_done_later_and_wraps_nothing_twice(monkeypatch) -> None:
+    original = starlette.routing.Mount.__dict__["handle"]
+    before, calls = routes._before, []
+
+    def ends(owner: type, name: str, note: Any) -> Any:
+        calls.append(owner)
+        if len(calls) == 2:
+            raise RecursionError
+        return before(owner, name, note)
+
+    monkeypatch.setattr(routes, "_before", ends)
+    routes.install_hooks()
+    assert "starlette.routing" not in routes._installed
+    half = starlette.routing.Mount.__dict__["handle"]
+    assert half is not original
+    routes.install_hooks()
+    assert starlette.routing.Mount.__dict__["handle"].__wrapped__ is original
+    routes.uninstall_hooks()
+    assert starlette.routing.Mount.__dict__["handle"] is original
+
+
+def test_a_wrapper_that_copied_our_attributes_is_not_taken_for_our_hook() -> None:
+    def ours() -> None: ...
+
+    @functools.wraps(ours)
+    def theirs() -> None: ...
+
+    class Owner:
+        method = ours
+
+    undo = routes._put(Owner, "method", ours, None)
+    theirs.__dict__.update(ours.__dict__)
+    assert routes._unhooked(ours) is None
+    assert routes._unhooked(theirs) is theirs
+    undo()
 
 
 def test_a_method_that_someone_wrapped_after_us_stays_theirs() -> None:
