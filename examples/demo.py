@@ -244,6 +244,7 @@ def next_steps(folder: Path) -> str:
         f"requestcov report --store {here} --by file\n"
         f"requestcov show shop/pricing.py --store {here}\n"
         f"requestcov show 'POST /carts/{{cart_id}}/checkout' --store {here}\n"
+        f"requestcov dead --store {here}\n"
         f"requestcov --help\n\n"
         "What there is to find in the shop: examples/shop/README.md\n"
         "The two lines that wrap the apps: the last of fastapi_app.py and of flask_app.py"
