@@ -54,7 +54,7 @@ class Crime:
 
     def finished(self, process, status=0):
         """Wait for the end; returns stdout. No exception may have been printed."""
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
         assert process.returncode == status, err
         assert "Traceback" not in err, err
         return out
