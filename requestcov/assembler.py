@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from requestcov import _coverage
 from requestcov.config import Config
-from requestcov.engines import Lines
+from requestcov.engines import Found, merge
 from requestcov.record import Arc, Block, RequestRecord
 from requestcov.recording import Recording
 from requestcov.scope import Scope
@@ -57,12 +57,13 @@ class Assembler:
             background=background,
         )
 
-    def _collected(self, before: Lines | None, after: Lines) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
+    def _collected(self, before: Found | None, after: Found) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
+        last = merge(after)
         if before is None:
-            return self._named((name, frozenset(lines)) for name, lines in list(after.items())), ()
-        whole = {name: frozenset(lines) for name, lines in list(before.items())}
+            return self._named((name, frozenset(lines)) for name, lines in last.items()), ()
+        whole = {name: frozenset(lines) for name, lines in merge(before).items()}
         later: dict[str, frozenset[int]] = {}
-        for name, lines in list(after.items()):
+        for name, lines in last.items():
             seen = whole.get(name, frozenset())
             new = frozenset(lines) - seen
             if new:

@@ -22,7 +22,7 @@ import coverage
 
 from requestcov import __version__
 from requestcov.config import OPTIONS, Config
-from requestcov.engines import Choice, Collection, choose, select
+from requestcov.engines import Choice, Collection, choose, merge, select
 from requestcov.engines.monitoring import tool_taken_by
 from requestcov.errors import ConfigError, StoreError
 from requestcov.recorder import WHY
@@ -146,7 +146,7 @@ def try_engine(branch: bool) -> str | None:
             halt()
             engine.leave(collection, entered)
             active.reset(token)
-        lines = engine.end(collection)
+        lines = merge(engine.end(collection))
     finally:
         engine.close()
     return None if lines.get(name) else "a trial recording stayed empty: another tool is in the way"

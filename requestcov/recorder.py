@@ -216,6 +216,7 @@ class Recorder:
         for recording in list(self.flight):
             if recording.clock < limit:
                 self.finish(recording, partial="duration")
+        self.engine.settle()
         return bool(self.flight)
 
     def _forked(self) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from requestcov import routes
 from requestcov.config import has_controls
-from requestcov.engines import Collection, Lines
+from requestcov.engines import Collection, Found
 from requestcov.record import new_id
 from requestcov.sampling import Decision
 
@@ -78,7 +78,7 @@ class Recording(Collection):
         self.labels: dict[str, str] = {}
         self.trace_id: str | None = None
         self.decision = decision
-        self.after: Lines = {}
+        self.after: Found = {}, []
         self.duration: float | None = None
         self.time = datetime.now(UTC)
         self.clock = time.perf_counter()

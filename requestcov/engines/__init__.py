@@ -13,11 +13,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
-from requestcov.engines.collection import LIMBO, NOTHING, Collection, Lines, Step
+from requestcov.engines.collection import LIMBO, NOTHING, Collection, Found, Lines, Step, merge
 from requestcov.engines.monitoring import MonitoringEngine
 from requestcov.engines.trace import TraceEngine
 
-__all__ = ["LIMBO", "NOTHING", "Choice", "Collection", "Engine", "Lines", "Step", "select"]
+__all__ = ["LIMBO", "NOTHING", "Choice", "Collection", "Engine", "Found", "Lines", "Step", "merge", "select"]
 
 
 class Engine(Protocol):
@@ -47,12 +47,15 @@ class Engine(Protocol):
     def mark(self, collection: Collection) -> None:
         """The response is complete: remember what ran so far in ``before``."""
 
-    def end(self, collection: Collection) -> Lines:
+    def end(self, collection: Collection) -> Found:
         """Close the collection, from any thread, once; returns what ran since ``mark``.
 
-        What ran before it is in ``before``. The sets returned change no more,
+        What ran before it is in ``before``. What is returned changes no more,
         but for a thread of the request that is in the act of adding a line.
         """
+
+    def settle(self) -> None:
+        """Bound the memory of collections that stay open; called now and then while there are any."""
 
     def forget(self) -> None:
         """In a forked child: the parent's collections are not ours."""

@@ -15,6 +15,10 @@ Laws:
   coverage.py's sysmon core, where it measures branches (Python 3.14), does: it
   joins the lines of a frame that an exception left with those of the next.
   Its numbers are its user's, so nothing is recorded while it does that.
+* A line that is disabled comes once, until a recording begins or another tool re-arms:
+  it is appended to a list, which is sorted later. One that may come again, in a loop
+  while recordings overlap, goes into a set at once. A list that grows over several
+  re-armings is sorted early, so memory is bounded by the lines that ran.
 * A callback cannot raise: it does nothing that can fail. What a signal handler
   raises inside it belongs to the app and goes there.
 """
@@ -31,7 +35,7 @@ from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
 from typing import Any
 
 from requestcov import _coverage
-from requestcov.engines.collection import LIMBO, NOTHING, Collection, Lines, Step
+from requestcov.engines.collection import LIMBO, MAX_LOG, NOTHING, Collection, Found, Lines, Step, add_log
 from requestcov.native import new_reentrant_lock
 
 TOOL = "requestcov"
@@ -65,7 +69,7 @@ class MonitoringEngine:
         # Without the GIL a comparison and a return are no atomic pair.
         gil = getattr(sys, "_is_gil_enabled", None)
         self._disables = gil is None or bool(gil())
-        self._alone: Callable[[Collection | None], None] = lambda collection: None
+        self._alone: Callable[[Collection], None] = lambda collection: None
         self._lost = self._start()
 
     def begin(self, collection: Collection) -> str | None:
@@ -79,6 +83,8 @@ class MonitoringEngine:
                 self._lost = self._start()
             if self._lost is not None:
                 return self._lost
+            if self._flight:
+                self._settle()
             self._flight.add(collection)
             self._publish()
             sys.monitoring.restart_events()
@@ -93,22 +99,38 @@ class MonitoringEngine:
 
     def mark(self, collection: Collection) -> None:
         # What ran before is disabled or is collected again: a difference tells either way.
+        lines: Lines = defaultdict(set)
+        # No call from here on: who ends the collection finds it before or after.
         if collection.before is None and collection.open:
-            collection.before, collection.lines = collection.lines, defaultdict(set)
+            collection.before = collection.lines, collection.log
+            collection.lines, collection.log = lines, []
 
-    def end(self, collection: Collection) -> Lines:
+    def end(self, collection: Collection) -> Found:
         with self._lock:
             self._flight.discard(collection)
             self._publish()
         collection.open = False
-        lines, collection.lines = collection.lines, LIMBO
-        return lines
+        found = collection.lines, collection.log
+        collection.lines, collection.log = LIMBO, []
+        return found
+
+    def settle(self) -> None:
+        with self._lock:
+            self._settle()
+
+    def _settle(self) -> None:
+        for collection in self._flight:
+            if len(collection.log) > MAX_LOG:
+                # Both at once: they are parted together when the response is complete. Whoever
+                # ends the collection waits for our lock, so nobody reads the sets before they are whole.
+                lines, log, collection.log = collection.lines, collection.log, []
+                add_log(lines, log)
 
     def forget(self) -> None:
         self._lock = new_reentrant_lock()
         for collection in list(self._flight):
             collection.open = False
-            collection.lines = LIMBO
+            collection.lines, collection.log = LIMBO, []
         self._flight.clear()
         self._publish()
 
@@ -134,7 +156,7 @@ class MonitoringEngine:
             (only,) = self._flight
             self._alone(only)
         else:
-            self._alone(None if self._flight else _NOBODY)
+            self._alone(_MANY if self._flight else _NOBODY)
 
     def _start(self) -> str | None:
         """Take a tool id and begin to find code; the reason if there is none to take."""
@@ -170,14 +192,14 @@ class MonitoringEngine:
         armed = self._armed
         current = self._active.get
         disables = self._disables
-        nobody = _NOBODY
+        nobody, many = _NOBODY, _MANY
         reference = weakref.ref
         outside: set[str] = set()
-        only: Collection | None = nobody
+        only = nobody
 
-        def alone(collection: Collection | None) -> None:
+        def alone(collection: Collection) -> None:
             nonlocal only
-            only = collection if disables else None
+            only = collection if disables else many
 
         def on_start(code: CodeType, offset: int) -> Any:
             # Every code object that runs after a restart comes by here: two look-ups, no call.
@@ -203,10 +225,13 @@ class MonitoringEngine:
 
         def on_line(code: CodeType, line: int) -> Any:
             collection = current()
+            if only is collection:
+                # No call: one instruction extends the list, and threads do not change in it.
+                log = only.log
+                log += code, line
+                return disable
             if collection is not None:
                 collection.lines[code.co_filename].add(line)
-                if only is collection:
-                    return disable
             if only is nobody:
                 return disable
             return None
@@ -214,9 +239,8 @@ class MonitoringEngine:
         return on_start, on_line, alone
 
 
-_NOBODY = Collection()
-_NOBODY.open = False
-_NOBODY.lines = LIMBO
+# In no context, hence nobody's own.
+_NOBODY, _MANY = Collection(), Collection()
 
 
 def suspended_code() -> Iterator[CodeType]:

@@ -30,7 +30,7 @@ from typing import Any
 
 from requestcov import _coverage
 from requestcov.engines import workers
-from requestcov.engines.collection import LIMBO, NOTHING, Collection, Lines, Step
+from requestcov.engines.collection import LIMBO, NOTHING, Collection, Found, Lines, Step
 from requestcov.engines.greenlets import Switches, current_greenlet
 from requestcov.native import new_local, new_reentrant_lock
 
@@ -154,23 +154,26 @@ class TraceEngine:
         with self._lock:
             if collection.before is None and collection.open:
                 if self._held(collection):
-                    collection.before = _copy(collection.lines)
+                    collection.before = _copy(collection.lines), []
                 else:
-                    collection.before, collection.lines = collection.lines, {}
+                    collection.before, collection.lines = (collection.lines, []), {}
 
-    def end(self, collection: Collection) -> Lines:
+    def end(self, collection: Collection) -> Found:
         with self._lock:
             collection.open = False
             self._flight.pop(collection, None)
             lines, collection.lines = collection.lines, LIMBO
             if not self._held(collection):
-                return lines
+                return lines, []
             for tracer, whose in self._steps.copy().items():
                 if whose is collection:
                     tracer.stop()
             for turns in list(self._turns):
                 _dismiss(turns, collection)
-            return _copy(lines)
+            return _copy(lines), []
+
+    def settle(self) -> None:
+        """Nothing to do: each line is kept once."""
 
     def forget(self) -> None:
         self._lock = new_reentrant_lock()

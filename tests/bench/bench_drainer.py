@@ -43,7 +43,7 @@ def main() -> None:
             path = Path(name, f"module{number}.py")
             path.write_text("x = 1\n" * 600)
             os.utime(path, (0, 0))
-            files.append(str(path))
+            files.append(compile("", str(path), "exec"))
         endpoints = []
         for _ in range(ENDPOINTS):
             chosen = [
@@ -66,7 +66,9 @@ def main() -> None:
                 recording.status, recording.duration = 200, 0.01
                 for at, (file, lines) in enumerate(endpoints[endpoint]):
                     way = chance.randrange(WAYS) if at < VARYING else 0
-                    recording.after[file] = set(lines[way : way + LINES])
+                    log = recording.after[1]
+                    for line in lines[way : way + LINES]:
+                        log += file, line
                 begin = time.perf_counter()
                 records.append(assembler.assemble(recording))
                 spent += time.perf_counter() - begin

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from requestcov._coverage import unpack_arcs
-from requestcov.engines import Collection, Engine
+from requestcov.engines import Collection, Engine, Found, merge
 from requestcov.engines.monitoring import MonitoringEngine
 from requestcov.engines.trace import TraceEngine
 
@@ -81,14 +81,14 @@ class Laboratory:
         """End a collection: lines by file name."""
         return self.lines(self.engine.end(collection))
 
-    def lines(self, found: dict[str, set[int]]) -> dict[str, set[int]]:
+    def lines(self, found: Found) -> dict[str, set[int]]:
         """What an engine collected as lines, whatever it collects."""
+        merged = merge(found)
         if self.engine.arcs:
             return {
-                name: {line for _, line in unpack_arcs(set(packed)) if line > 0}
-                for name, packed in found.items()
+                name: {line for _, line in unpack_arcs(packed) if line > 0} for name, packed in merged.items()
             }
-        return {name: set(lines) for name, lines in found.items()}
+        return merged
 
     def record(self, run: Callable[[], object]) -> set[int]:
         """The lines of one call, of whatever file; what the call raises is let out."""

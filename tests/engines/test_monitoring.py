@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from requestcov import Config
+from requestcov import Config, engines
 from requestcov.engines.collection import LIMBO
 from requestcov.engines.monitoring import TOOL, TOOL_IDS, MonitoringEngine
 from requestcov.recorder import Recorder
@@ -554,11 +554,11 @@ def test_lines_after_the_end_go_nowhere(lab: Laboratory, tmp_path: Path) -> None
             task = asyncio.create_task(module.late(event))
             await asyncio.sleep(0)
         found = lab.engine.end(collection)
-        kept = {name: set(lines) for name, lines in found.items()}
+        kept = lab.lines(found)
         assert kept == {module.__file__: {2, 3}}
         event.set()
         await task
-        assert found == kept
+        assert lab.lines(found) == kept
         assert collection.lines is LIMBO
         # Nor do they come to a request in flight at that time.
         event.clear()
@@ -582,6 +582,57 @@ def test_limbo_is_bounded_by_the_measured_code(lab: Laboratory, tmp_path: Path) 
     assert len(LIMBO.get(str(module.__file__), ())) <= 6
 
 
+def test_memory_is_bounded_by_the_lines_that_ran_however_often_they_are_armed_again(
+    lab: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request that begins beside a long one makes its lines come again."""
+    monkeypatch.setattr(engines.monitoring, "MAX_LOG", 40)
+    module = make_module(tmp_path, SMALL)
+    long = lab.begin()
+    longest = 0
+    with lab.inside(long):
+        for number in range(100):
+            lab.end(lab.begin())
+            module.loop(3) if number % 2 else module.f(1)
+            longest = max(longest, len(long.log))
+            if number == 60:
+                lab.engine.mark(long)
+    assert 40 < longest <= 40 + 2 * 8
+    assert long.before is not None
+    assert lab.lines(long.before) == lab.end(long) == {module.__file__: {3, 4, 8, 9, 10, 11, 13, 14}}
+
+
+def test_a_request_that_stays_open_is_settled_while_it_runs_alone(
+    lab: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another tool may arm its lines again as often as it likes."""
+    monkeypatch.setattr(engines.monitoring, "MAX_LOG", 40)
+    module = make_module(tmp_path, SMALL)
+    collection = lab.begin()
+    with lab.inside(collection):
+        for _ in range(30):
+            monitoring.restart_events()
+            module.f(1)
+        assert len(collection.log) == 2 * 30 * 2
+        lab.engine.settle()
+        assert collection.log == []
+        module.f(0)
+    assert lab.end(collection) == {module.__file__: {3, 4, 5}}
+
+
+def test_a_generated_functions_code_is_let_go_with_the_request(lab: Laboratory, tmp_path: Path) -> None:
+    """What is handed over holds it until it is sorted; what stays in a context does not."""
+    functions = [generate(tmp_path, 0)]
+    collection = lab.begin()
+    with lab.inside(collection):
+        functions[0](1)
+    gone = weakref.ref(functions.pop().__code__)
+    assert gone() is not None
+    lab.end(collection)
+    gc.collect()
+    assert gone() is None
+
+
 def test_mark_parts_what_ran_before_the_response_from_what_ran_after(lab: Laboratory, tmp_path: Path) -> None:
     module = make_module(tmp_path, SMALL)
     collection = lab.begin()
@@ -591,7 +642,8 @@ def test_mark_parts_what_ran_before_the_response_from_what_ran_after(lab: Labora
         lab.engine.mark(collection)
         module.f(0)
     after = lab.end(collection)
-    assert collection.before == {module.__file__: {3, 4}}
+    assert collection.before is not None
+    assert lab.lines(collection.before) == {module.__file__: {3, 4}}
     # Line 3 is disabled by then or comes again: either way it is in ``before``.
     assert after[str(module.__file__)] - {3} == {5}
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from requestcov import Config
-from requestcov.engines import Collection
+from requestcov.engines import Collection, Found
 from requestcov.engines.trace import TraceEngine
 from requestcov.recorder import Recorder
 from tests.engines.laboratory import Laboratory, laboratory, make_module
@@ -467,15 +467,15 @@ def test_a_cut_from_another_thread_ends_tracing_on_the_loops_thread(
 def test_what_was_handed_over_changes_no_more(lab: Laboratory, module: ModuleType) -> None:
     collection = lab.begin()
     with lab.inside(collection):
-        found: list[dict[str, set[int]]] = []
+        found: list[Found] = []
 
         def end() -> None:
             found.append(lab.engine.end(collection))
 
         module.outer(end)
-        kept = {name: set(lines) for name, lines in found[0].items()}
+        kept = lab.lines(found[0])
         module.f(0)
-    assert found[0] == kept
+    assert lab.lines(found[0]) == kept
 
 
 def test_what_ran_before_the_mark_and_what_runs_after_it_are_told_apart(
