@@ -19,7 +19,7 @@ from requestcov import native, routes
 from requestcov.assembler import Assembler
 from requestcov.complaints import Complaints, describe
 from requestcov.config import Config
-from requestcov.engines import Collection, Step, select
+from requestcov.engines import NOTHING, Collection, Step, select
 from requestcov.pipeline import Pipeline
 from requestcov.recording import MAX_LABEL, Recording
 from requestcov.sampling import Decision, Sampler
@@ -50,6 +50,7 @@ class Recorder:
         self.config = config = replace(config, service=config.service or name)
         self.active: ContextVar[Collection | None] = ContextVar("requestcov.recording", default=None)
         self.engine = select(self.scope.measures, self.active, branch=self.scope.branch)
+        self._steps = self.engine.steps
         self.sampler = Sampler(config)
         self.known = self.sampler.known
         self._assembler = Assembler(config, self.scope, self.engine.name, self.engine.arcs)
@@ -104,7 +105,9 @@ class Recorder:
             return None
         try:
             recording = Recording(method, path, decision, seq)
-            recording.trace(header("traceparent"))
+            traceparent = header("traceparent")
+            if traceparent is not None:
+                recording.trace(traceparent)
             routes.install_hooks()
             reason = self.engine.begin(recording)
         except BaseException:
@@ -130,14 +133,15 @@ class Recorder:
             all when the step has ended; and what :meth:`leave` needs.
         """
         # In this order: the engine looks at the recording that the context held before.
-        halt, entered = self.engine.enter(recording, alone)
+        halt, entered = self.engine.enter(recording, alone) if self._steps else NOTHING
         return halt, (entered, self.active.set(recording))
 
     def leave(self, recording: Recording, entered: Any) -> None:
         """The step has ended, perhaps in another context than it started in."""
         inner, token = entered
         try:
-            self.engine.leave(recording, inner)
+            if self._steps:
+                self.engine.leave(recording, inner)
         finally:
             try:
                 self.active.reset(token)

@@ -64,7 +64,7 @@ class Recording(Collection):
     )
 
     def __init__(self, method: str, path: str, decision: Decision, seq: int) -> None:
-        super().__init__()
+        Collection.__init__(self)
         self._ids: list[str] = []
         self.seq = seq
         self.pid = os.getpid()
@@ -90,10 +90,8 @@ class Recording(Collection):
             self._ids.append(new_id(self.time.timestamp()))
         return self._ids[0]  # of threads that ask at once, the first to append wins
 
-    def trace(self, traceparent: str | None) -> None:
+    def trace(self, traceparent: str) -> None:
         """Take the trace id from a traceparent header; a malformed one is as good as none."""
-        if traceparent is None:
-            return
         match = _TRACEPARENT.fullmatch(traceparent)
         if match is not None and (match[2] is None or not match[0].startswith("00")):
             self.trace_id = match[1]

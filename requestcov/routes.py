@@ -174,9 +174,12 @@ def install_hooks() -> None:
 
     Cheap and idempotent: it looks again only when modules were imported since.
     """
+    if len(sys.modules) != _looked_at:
+        _look()
+
+
+def _look() -> None:
     global _looked_at
-    if len(sys.modules) == _looked_at:
-        return
     _looked_at = len(sys.modules)
     for name, install in _HOOKS.items():
         if name in _installed or name not in sys.modules:

@@ -94,6 +94,7 @@ class Entry:
         "named",
         "probes",
         "quiet",
+        "routed",
         "shape",
     )
 
@@ -110,6 +111,7 @@ class Entry:
         self.forms = 0
         self.quiet = False  # only the rate decides: the request after the last that is left is recorded
         self.into: Entry | None = None  # the endpoint that this name has turned out to be
+        self.routed = False  # it is an endpoint: its shape is a route's template
         self.named = False  # a record carries this name, having no other
 
     @property
@@ -209,7 +211,10 @@ class Sampler:
         Returns:
             None: the request is not recorded.
         """
-        entry = self._entry(method, path)
+        paths = self.known.get(method)
+        entry = None if paths is None else paths.get(path)
+        if entry is None:
+            entry = self._find(method, path)
         if entry.left > 0:
             # Another thread has drawn anew since this request found none left.
             entry.left -= 1
@@ -227,6 +232,10 @@ class Sampler:
             entry.leave(self._skip())
             entry.quiet = True
             return self._take("rate", 1.0 / self._rate, entry, self._limit)
+        return self._decide(entry)
+
+    def _decide(self, entry: Entry) -> Decision | None:
+        """For a request of which the rate alone may not decide, or has not drawn yet."""
         if entry.first > 0:
             entry.first -= 1
             decision = self._take("first", 1.0, entry, self._limit)
@@ -330,7 +339,13 @@ class Sampler:
             method, path: as given to :meth:`decide`.
             route: the template in its framework's notation, or ``NOT_FOUND``.
         """
-        method = known_method(method)
+        # Mostly it is known already.
+        paths = self.known.get(method)
+        entry = None if paths is None else paths.get(path)
+        if entry is None or not entry.routed or entry.shape != route:
+            self._learn(known_method(method), path, route)
+
+    def _learn(self, method: str, path: str, route: str) -> None:
         entry = self._entry(method, path)
         target = self._routes.get((method, route))
         if entry is self._excluded or entry is target:
@@ -341,6 +356,7 @@ class Sampler:
                 return
             # What was taken under the path's name counts as taken of the endpoint.
             new = Entry(method, route, entry.first if entry is shape else self._first)
+            new.routed = True
             target = self._routes.setdefault((method, route), new)
         if route != NOT_FOUND:
             self._learn_template(method, path, route, target)

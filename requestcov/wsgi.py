@@ -131,7 +131,7 @@ def _recorded(
 ) -> Iterable[bytes]:
     halt, entered = exchange.enter()
     try:
-        result = app(environ, _StartResponse(start_response, exchange))
+        result = app(environ, partial(_start_response, start_response, exchange))
     except BaseException as error:
         halt()
         exchange.leave(entered)
@@ -146,21 +146,15 @@ def _recorded(
     return _RESULTS[hasattr(kind, "__next__"), hasattr(kind, "__len__")](_Run(result, exchange))
 
 
-class _StartResponse:
+def _start_response(
+    start_response: StartResponse, exchange: Exchange, *args: Any, **kwargs: Any
+) -> Callable[[bytes], object]:
     """The server's ``start_response``, observed: late, repeated and with exc_info too."""
-
-    __slots__ = ("_exchange", "_start_response")
-
-    def __init__(self, start_response: StartResponse, exchange: Exchange) -> None:
-        self._start_response = start_response
-        self._exchange = exchange
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Callable[[bytes], object]:
-        # Flask takes the route out of the environ before the app returns.
-        self._exchange.note_route()
-        write = self._start_response(*args, **kwargs)
-        self._exchange.note_status(_status_code(args[0] if args else kwargs.get("status")))
-        return write
+    # Flask takes the route out of the environ before the app returns.
+    exchange.note_route()
+    write = start_response(*args, **kwargs)
+    exchange.note_status(_status_code(args[0] if args else kwargs.get("status")))
+    return write
 
 
 def _status_code(status: object) -> int | None:
@@ -211,12 +205,6 @@ class _Run:
         self._exhausted = False
         self._closed = False
 
-    def iterate(self) -> Iterator[bytes]:
-        return self._step(iter, self.result)
-
-    def length(self) -> int:
-        return self._step(len, self.result)
-
     def next(self, iterator: Iterator[bytes]) -> bytes:
         self._started = True
         exchange = self._exchange
@@ -246,10 +234,10 @@ class _Run:
         self._closed = True
         close = getattr(self.result, "close", None)
         if close is not None:
-            self._step(close)
+            self.step(close)
         self._exchange.end(partial="aborted" if self._started and not self._exhausted else None)
 
-    def _step(self, call: Callable[..., Value], *args: object) -> Value:
+    def step(self, call: Callable[..., Value], *args: object) -> Value:
         exchange = self._exchange
         halt, entered = exchange.enter()
         try:
@@ -266,7 +254,8 @@ class _Run:
     def __del__(self) -> None:
         # Some servers drop an iterator without closing it. This may run in any
         # thread and any context, so it enters nothing.
-        self._exchange.end(partial=None if self._exhausted else "abandoned")
+        if not self._exchange.ended:
+            self._exchange.end(partial=None if self._exhausted else "abandoned")
 
 
 class _Result:
@@ -284,7 +273,7 @@ class _Result:
 
     def __iter__(self) -> Iterator[bytes]:
         run = self._requestcov_run
-        iterator = run.iterate()
+        iterator = run.step(iter, run.result)
         # A result that is its own iterator is one here too, and here only it has __next__.
         return self if iterator is run.result else _Steps(run, iterator)
 
@@ -312,7 +301,8 @@ class _SizedResult(_Result):
     __slots__ = ()
 
     def __len__(self) -> int:
-        return self._requestcov_run.length()
+        run = self._requestcov_run
+        return run.step(len, run.result)
 
 
 class _SizedIteratorResult(_IteratorResult, _SizedResult):

@@ -26,6 +26,8 @@ class Engine(Protocol):
     name: str
     arcs: bool
     """Whether collections hold packed arcs instead of lines."""
+    steps: bool
+    """Whether ``enter`` and ``leave`` have anything to do; if not, they need not be called."""
 
     def begin(self, collection: Collection) -> str | None:
         """Start to collect; called in the request's context, before enter.

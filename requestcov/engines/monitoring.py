@@ -58,6 +58,7 @@ class MonitoringEngine:
 
     name = "monitoring"
     arcs = False
+    steps = False
 
     def __init__(self, measures: Callable[[str], bool], active: ContextVar[Collection | None]) -> None:
         self._measures = measures
@@ -69,7 +70,7 @@ class MonitoringEngine:
         # Without the GIL a comparison and a return are no atomic pair.
         gil = getattr(sys, "_is_gil_enabled", None)
         self._disables = gil is None or bool(gil())
-        self._alone: Callable[[Collection], None] = lambda collection: None
+        self._publish: Callable[[set[Collection]], None] = lambda flight: None
         self._lost = self._start()
 
     def begin(self, collection: Collection) -> str | None:
@@ -86,7 +87,7 @@ class MonitoringEngine:
             if self._flight:
                 self._settle()
             self._flight.add(collection)
-            self._publish()
+            self._publish(self._flight)
             sys.monitoring.restart_events()
         return None
 
@@ -108,7 +109,7 @@ class MonitoringEngine:
     def end(self, collection: Collection) -> Found:
         with self._lock:
             self._flight.discard(collection)
-            self._publish()
+            self._publish(self._flight)
         collection.open = False
         found = collection.lines, collection.log
         collection.lines, collection.log = LIMBO, []
@@ -132,7 +133,7 @@ class MonitoringEngine:
             collection.open = False
             collection.lines, collection.log = LIMBO, []
         self._flight.clear()
-        self._publish()
+        self._publish(self._flight)
 
     def close(self) -> None:
         self.forget()
@@ -150,14 +151,6 @@ class MonitoringEngine:
                 sys.monitoring.free_tool_id(tool)
             self._armed = {}
 
-    def _publish(self) -> None:
-        """Tell the callbacks which recording, if any, is the only one in flight."""
-        if len(self._flight) == 1:
-            (only,) = self._flight
-            self._alone(only)
-        else:
-            self._alone(_MANY if self._flight else _NOBODY)
-
     def _start(self) -> str | None:
         """Take a tool id and begin to find code; the reason if there is none to take."""
         if sys.version_info >= (3, 12):
@@ -172,8 +165,8 @@ class MonitoringEngine:
                 return "no_tool_id"
             self._tool = tool
             self._armed = {}
-            on_start, on_line, self._alone = self._callbacks(tool)
-            self._publish()
+            on_start, on_line, self._publish = self._callbacks(tool)
+            self._publish(self._flight)
             events = monitoring.events
             monitoring.register_callback(tool, events.PY_START, on_start)
             monitoring.register_callback(tool, events.LINE, on_line)
@@ -197,9 +190,13 @@ class MonitoringEngine:
         outside: set[str] = set()
         only = nobody
 
-        def alone(collection: Collection) -> None:
+        def publish(flight: set[Collection]) -> None:
+            """Tell the callbacks which recording, if any, is the only one in flight."""
             nonlocal only
-            only = collection if disables else many
+            if len(flight) == 1 and disables:
+                (only,) = flight
+            else:
+                only = many if flight or not disables else nobody
 
         def on_start(code: CodeType, offset: int) -> Any:
             # Every code object that runs after a restart comes by here: two look-ups, no call.
@@ -236,7 +233,7 @@ class MonitoringEngine:
                 return disable
             return None
 
-        return on_start, on_line, alone
+        return on_start, on_line, publish
 
 
 # In no context, hence nobody's own.

@@ -56,6 +56,7 @@ class TraceEngine:
     """See the module's laws."""
 
     name = "trace"
+    steps = True
 
     def __init__(
         self,
