@@ -90,7 +90,9 @@ class WSGIMiddleware:
         except Exception:
             log_failure("begin a recording")
         if recording is not None:
-            exchange = Exchange(recorder, recording, _route_reader(environ), environ)
+            # Dispatchers between here and the app move parts of the path to SCRIPT_NAME.
+            read_route = partial(routes.from_environ, script_name=environ.get("SCRIPT_NAME", ""))
+            exchange = Exchange(recorder, recording, read_route, environ)
             return _recorded(self.app, environ, start_response, exchange)
         try:
             return self.app(environ, start_response)
@@ -113,11 +115,6 @@ def _named(environ: Environ) -> tuple[str, str]:
     if not path.isascii():
         path = path.encode("latin-1").decode("utf-8", "replace")
     return environ["REQUEST_METHOD"], path
-
-
-def _route_reader(environ: Environ) -> Callable[[Mapping[str, Any]], str | None]:
-    """Reads the route; dispatchers in between move parts of the path to SCRIPT_NAME."""
-    return partial(routes.from_environ, script_name=environ.get("SCRIPT_NAME", ""))
 
 
 def _header(environ: Environ, name: str) -> str | None:

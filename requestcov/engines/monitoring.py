@@ -45,6 +45,11 @@ MAX_NAMES = 50_000
 TOOL_IDS = (4, 3, 5, 2, 1)
 """Those without a name in PEP 669 first; 0 is the debuggers'."""
 
+_monitoring: Any = getattr(sys, "monitoring", None)
+
+_BESIDE_BRANCHES = sys.version_info >= (3, 14)
+"""Whether coverage.py can measure branches by events, beside us."""
+
 
 def tool_taken_by() -> dict[int, str]:
     """Which tool ids are in use, by whom: for ``requestcov doctor``."""
@@ -74,22 +79,19 @@ class MonitoringEngine:
         self._lost = self._start()
 
     def begin(self, collection: Collection) -> str | None:
-        if sys.version_info < (3, 12):
-            return "no_monitoring"
-        if sys.version_info >= (3, 14) and _coverage.monitors_branches():
+        if _BESIDE_BRANCHES and _coverage.monitors_branches():
             return "coverage_running"
         with self._lock:
-            if self._tool is None or sys.monitoring.get_tool(self._tool) != TOOL:
+            if self._tool is None or _monitoring.get_tool(self._tool) != TOOL:
                 # Whoever freed our id wanted it: take another, or stand aside.
                 self._lost = self._start()
-            if self._lost is not None:
-                return self._lost
-            if self._flight:
-                self._settle()
-            self._flight.add(collection)
-            self._publish(self._flight)
-            sys.monitoring.restart_events()
-        return None
+            if self._lost is None:
+                if self._flight:
+                    self._settle()
+                self._flight.add(collection)
+                self._publish(self._flight)
+                _monitoring.restart_events()
+        return self._lost
 
     def enter(self, collection: Collection, alone: bool = True) -> Step:
         """Nothing to do: events follow the context by themselves."""
@@ -173,14 +175,14 @@ class MonitoringEngine:
             for code in suspended_code():
                 on_start(code, 0)
             monitoring.set_events(tool, events.PY_START)
-        return None
+            return None
+        return "no_monitoring"
 
     def _callbacks(self, tool: int) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., None]]:
         """The two callbacks as closures: cells are the cheapest names to read."""
-        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
-        disable = monitoring.DISABLE
-        line_event = monitoring.events.LINE
-        set_local_events = monitoring.set_local_events
+        disable = _monitoring.DISABLE
+        line_event = _monitoring.events.LINE
+        set_local_events = _monitoring.set_local_events
         measures = self._measures
         armed = self._armed
         current = self._active.get
