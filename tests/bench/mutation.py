@@ -70,6 +70,11 @@ def _compiles(lines: list[str], line: int, after: str) -> bool:
 
 def _edits(node: ast.AST, lines: list[str], names: list[str]) -> Iterator[tuple[str, int, int, int, str]]:
     """(kind, line, column from, column to, new text); texts here are ASCII, so columns are characters."""
+    if isinstance(node, (ast.If, ast.While, ast.IfExp)) and not isinstance(node.test, ast.UnaryOp):
+        test = node.test
+        if test.lineno == test.end_lineno:
+            start, end = test.col_offset, test.end_col_offset or 0
+            yield "negation", test.lineno, start, end, f"not ({lines[test.lineno - 1][start:end]})"
     if not isinstance(node, (ast.expr, ast.stmt)) or node.lineno != node.end_lineno:
         return
     line, start, end = node.lineno, node.col_offset, node.end_col_offset or 0
