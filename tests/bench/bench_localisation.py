@@ -1,6 +1,6 @@
 """How often the line at fault is among the first that ``requestcov suspects`` names.
 
-    python -m tests.bench.bench_localisation [--requests 300] [--every 1] [--json FILE]
+    python -m tests.bench.bench_localisation [--requests 300] [--every 1] [--lines-only] [--json FILE]
 
 Every one-line fault of tests/bench/mutation is seeded, one at a time, into the
 lines that shoppers run: of the shop's domain code, each fault once, by turns
@@ -109,12 +109,13 @@ def make_tree(app: str, folder: Path, file: str, text: str | None) -> None:
         (folder / file).write_text(text)
 
 
-def run(app: str, file: str, text: str | None, requests: int) -> dict[str, Any] | None:
+def run(app: str, file: str, text: str | None, requests: int, branch: bool = True) -> dict[str, Any] | None:
     """What one tree answers; None when the app does not start or hangs."""
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(os.path.realpath(directory), "tree")
         make_tree(app, folder, file, text)
-        code = f"from tests.bench.seeded_app import child; child({app!r}, {str(folder)!r}, {requests})"
+        call = f"child({app!r}, {str(folder)!r}, {requests}, {branch})"
+        code = f"from tests.bench.seeded_app import child; {call}"
         # The tree's own tests.apps comes before the checkout's.
         path = os.pathsep.join([str(folder), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
@@ -149,11 +150,13 @@ def candidates(app: str, healthy: dict[str, Any]) -> Iterator[tuple[str, Fault]]
             yield file, fault
 
 
-def judge(app: str, healthy: dict[str, Any], requests: int, one: tuple[str, Fault]) -> dict[str, Any] | str:
+def judge(
+    app: str, healthy: dict[str, Any], requests: int, one: tuple[str, Fault], branch: bool = True
+) -> dict[str, Any] | str:
     """The ranks of one fault; or why it is none that makes some requests fail."""
     file, fault = one
     broken = seeded((base(app) / file).read_text(), fault)
-    answer = run(app, file, broken, requests)
+    answer = run(app, file, broken, requests, branch)
     if answer is None:
         return "do not start, or hang"
     # The apps have failures of their own, without any fault seeded.
@@ -180,7 +183,7 @@ def judge(app: str, healthy: dict[str, Any], requests: int, one: tuple[str, Faul
         "traceback": here and source.first.get(last_line, last_line) == line,
         "traceback_function": here and owner.line <= last_line <= owner.end,
     }  # fmt: skip
-    again = run(app, file, broken, 10 * requests) or {"endpoints": {}}
+    again = run(app, file, broken, 10 * requests, branch) or {"endpoints": {}}
     for sampling, found, key in (
         ("full", answer, "full"),
         ("tenth", answer, "tenth"),
@@ -216,16 +219,21 @@ def _row(shares: Sequence[float]) -> str:
     return "".join(f"{share:8.0%}" for share in shares)
 
 
-def find(requests: int, every: int) -> tuple[list[dict[str, Any]], Counter[str]]:
+def _run_by_healthy(result: dict[str, Any]) -> bool:
+    """Whether the fault shows in some requests that run it only: those are the hard ones."""
+    return bool(result.get("ran_it", [0, 0])[1])
+
+
+def find(requests: int, every: int, branch: bool) -> tuple[list[dict[str, Any]], Counter[str]]:
     """All faults that count, and how many do not, by why."""
     results: list[dict[str, Any]] = []
     others: Counter[str] = Counter()
     for app in APPS:
-        healthy = run(app, "", None, requests)
+        healthy = run(app, "", None, requests, branch)
         assert healthy is not None
         some = list(candidates(app, healthy))[::every]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            judged = pool.map(partial(judge, app, healthy, requests), some)
+            judged = pool.map(partial(judge, app, healthy, requests, branch=branch), some)
             for number, found in enumerate(judged, 1):
                 if isinstance(found, str):
                     others[found] += 1
@@ -267,6 +275,11 @@ def tell(results: Sequence[dict[str, Any]], others: Counter[str]) -> None:
             + _row(picked)
             + f"  among {sorted(sizes)[len(sizes) // 2]} (median)"
         )
+    print("\nby Ochiai, every request recorded, apart by whether healthy requests ran the line at fault too")
+    for words, some in (("none did", [r for r in results if not _run_by_healthy(r)]),
+                        ("some did", [r for r in results if _run_by_healthy(r)])):  # fmt: skip
+        for name, best in kinds if some else ():
+            print(f"  {words}, {len(some):3} faults: {name:16}" + within(some, "full", "ochiai", best))
     by_kind: defaultdict[str, list[bool]] = defaultdict(list)
     print("\nnot in the top 5 by Ochiai, line or function, with every request recorded:")
     for result in results:
@@ -291,9 +304,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--requests", type=int, default=300, help="sent to each (default: 300)")
     parser.add_argument("--every", type=int, default=1, help="try only every so many'th fault (default: 1)")
+    parser.add_argument("--lines-only", action="store_true", help="record no branches beside the lines")
     parser.add_argument("--json", help="where the ranks of each fault are to be written")
     options = parser.parse_args()
-    results, others = find(options.requests, options.every)
+    results, others = find(options.requests, options.every, not options.lines_only)
     if not results:
         sys.exit(f"none of {others.total()} faults makes some requests fail: try more requests")
     tell(results, others)

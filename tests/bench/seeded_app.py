@@ -128,7 +128,7 @@ def serve(app: str, tree: str, requests: int, raised: Raised, options: dict[str,
                 client.request(one.method, path, **one.kwargs)
 
 
-def child(app: str, tree: str, requests: int) -> None:
+def child(app: str, tree: str, requests: int, branch: bool) -> None:
     """Run one tree and print what its endpoints' failing requests point at."""
     warnings.simplefilter("ignore")
     raised = Raised(tree)
@@ -142,7 +142,7 @@ def child(app: str, tree: str, requests: int) -> None:
         "enabled": True,
         "sample_rate": 1.0, "first": 0, "max_per_second": 0, "queue_size": 100_000, "max_in_flight": 1000,
         "source": [os.path.join(tree, source) for source in sources[app]],
-        "sinks": [url], "branch": True,
+        "sinks": [url], "branch": branch,
     }  # fmt: skip
     os.chdir(tree)
     serve(app, tree, requests, raised, options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tests.bench import bench_localisation as bench
@@ -52,6 +54,26 @@ def test_the_better_of_line_and_function_counts():
 def test_a_fault_for_which_nothing_could_be_ranked_is_one_that_was_not_found():
     results = [{"full": {"ochiai": (1.0, 1.0)}}, {"full": None}]
     assert within(results, "full", "ochiai", either).split() == ["50%"] * 4
+
+
+def test_faults_in_lines_that_healthy_requests_run_too_are_told_apart(capsys):
+    """They are the hard ones: a share over both kinds would hide them."""
+    shown = {
+        "app": "Django app", "file": "a.py", "kind": "result", "after": "return None", "function": "f",
+        "endpoint": "GET /", "traceback": False, "traceback_function": False, "picked_from": [10, 2],
+        "tenth": None, "tenfold": None,
+    }  # fmt: skip
+    easy = {formula: [1.0, 1.0] for formula in bench.FORMULAS}
+    hard = {formula: [30.0, 9.0] for formula in bench.FORMULAS}
+    results = [
+        {**shown, "line": 4, "full": easy, "ran_it": [3, 0, 3, 9]},
+        {**shown, "line": 7, "full": hard, "ran_it": [3, 8, 3, 9]},
+    ]
+    bench.tell(results, Counter({"fail no request": 5}))
+    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "none did, 1 faults: either 100% 100% 100% 100%" in told
+    assert "some did, 1 faults: either 0% 0% 0% 100%" in told
+    assert "run by 3 of 3 failing, 8 of 9 healthy requests" in told
 
 
 def test_a_blind_pick_is_among_all_that_failing_requests_ran():
@@ -105,3 +127,20 @@ def test_only_lines_that_requests_run_are_seeded(django_unharmed):
     text = (bench.ROOT / "tests/apps/django_app.py").read_text().split("\n")
     assert any("number % 2" in text[line - 1] for line in lines)
     assert not any("asgi" in text[line - 1].lower() for line in lines)
+
+
+def test_without_branches_a_line_shares_its_place_with_lines_only():
+    """A branch into a line ties with it: the line is then never first by itself."""
+    found = {}
+    for branch in (True, False):
+        healthy = bench.run("Django app", "", None, 60, branch)
+        assert healthy is not None
+        one = next(
+            o
+            for o in bench.candidates("Django app", healthy)
+            if '"odd"' in o[1].before and o[1].kind == "result"
+        )
+        judged = bench.judge("Django app", healthy, 60, one, branch)
+        assert not isinstance(judged, str), judged
+        found[branch] = judged["full"]["ochiai"][0]
+    assert found[False] == 1 < found[True]
