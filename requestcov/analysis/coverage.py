@@ -29,7 +29,7 @@ from requestcov.analysis.coverage_results import (
     ReleaseCoverage,
     Union,
 )
-from requestcov.analysis.evidence import Counts, Evidence, Run, Version
+from requestcov.analysis.evidence import Counts, Evidence, Run, Version, counted
 from requestcov.record import Arc
 
 
@@ -62,16 +62,11 @@ def union(evidence: Evidence) -> Union:
 
 def by_release(evidence: Evidence) -> tuple[ReleaseCoverage, ...]:
     """One result a release, in the order in which they first came; evidence must tell releases apart."""
-    counts: dict[str, Counts] = {}
+    counts = counted(evidence.outcomes, lambda outcome: outcome.release)
     first: dict[str, datetime] = {}
     endpoints: dict[str, set[str]] = defaultdict(set)
     for outcome in evidence.outcomes:
-        name, before = outcome.release, counts.get(outcome.release, Counts(0, 0.0, 0))
-        counts[name] = Counts(
-            before.requests + outcome.requests,
-            before.weight + outcome.weight,
-            before.failed + outcome.requests * outcome.failed,
-        )
+        name = outcome.release
         first[name] = min(outcome.day, first.get(name, outcome.day))
         endpoints[name].add(outcome.endpoint)
     runs = _grouped(evidence.runs, lambda run: run.release or "")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -29,6 +29,7 @@ __all__ = [
     "Sources",
     "Traffic",
     "Version",
+    "counted",
     "read_tree",
 ]
 
@@ -78,6 +79,19 @@ class Counts:
     requests: int
     weight: float
     failed: int
+
+
+def counted(outcomes: Iterable[Outcome], key: Callable[[Outcome], str]) -> dict[str, Counts]:
+    """What outcomes add up to, by something they have in common, ascending."""
+    found: defaultdict[str, Counts] = defaultdict(lambda: Counts(0, 0.0, 0))
+    for outcome in outcomes:
+        before = found[key(outcome)]
+        found[key(outcome)] = Counts(
+            before.requests + outcome.requests,
+            before.weight + outcome.weight,
+            before.failed + outcome.requests * outcome.failed,
+        )
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 
 from requestcov._coverage import read_settings
-from requestcov.analysis.evidence import Counts, Evidence, Footing, Run, Selection, Sources, Traffic, Version
+from requestcov.analysis.evidence import Counts, Evidence, Footing, Run, Selection, Sources, Traffic, counted
 from requestcov.errors import RequestcovError, StoreError
 from requestcov.record import Ledger
 from requestcov.storage import open_store
-from requestcov.storage.results import FileVersion, Outcome, Ran, Request
+from requestcov.storage.results import FileVersion, Outcome, Ran, Request, versions_of
 from requestcov.storage.sqlite import Store
 
 MOST_ASKED = 10_000
@@ -35,6 +35,16 @@ def names(place: str, selection: Selection) -> tuple[tuple[str, ...], tuple[str,
         found = {cohort.endpoint for cohort in store.cohorts(selection)}
         found.update(name for ledger in _ledgers(store, selection) for name in ledger.seen)
         return tuple(sorted(found)), tuple(store.paths())
+
+
+def counts(place: str, selection: Selection) -> dict[str, Counts]:
+    """Recorded requests by endpoint.
+
+    Raises:
+        StoreError: the store cannot be opened or read.
+    """
+    with _intact(place), open_store(place) as store:
+        return counted(store.outcomes(selection), lambda outcome: outcome.endpoint)
 
 
 def gather(
@@ -212,25 +222,13 @@ def _gather(
     )
     return Evidence(
         footing=_footing(store, place, selection, ledgers, outcomes),
-        counts=_counts(outcomes),
+        counts=counted(outcomes, lambda outcome: outcome.endpoint),
         seen=dict(seen),
         runs=runs,
-        newest=_newest(store, selection, {(run.path, run.digest) for run in runs}),
+        newest=_newest(store, selection, versions_of(hits, blocks)),
         source=source,
         outcomes=tuple(outcomes),
     )
-
-
-def _counts(outcomes: Sequence[Outcome]) -> dict[str, Counts]:
-    found: defaultdict[str, Counts] = defaultdict(lambda: Counts(0, 0.0, 0))
-    for outcome in outcomes:
-        before = found[outcome.endpoint]
-        found[outcome.endpoint] = Counts(
-            before.requests + outcome.requests,
-            before.weight + outcome.weight,
-            before.failed + outcome.requests * outcome.failed,
-        )
-    return dict(sorted(found.items()))
 
 
 def _footing(
@@ -265,12 +263,11 @@ def _footing(
     )
 
 
-def _newest(store: Store, selection: Selection, versions: Set[Version]) -> dict[str, str]:
+def _newest(store: Store, selection: Selection, versions: Iterable[FileVersion]) -> dict[str, str]:
     """Path -> digest of the version that ran last, a known one if there is any."""
     rivals: dict[str, list[FileVersion]] = defaultdict(list)
-    for version in store.files(selection):
-        if (version.path, version.digest) in versions:
-            rivals[version.path].append(version)
+    for version in versions:
+        rivals[version.path].append(version)
     found: dict[str, str] = {}
     open_: dict[str, set[str]] = {}
     earliest = None

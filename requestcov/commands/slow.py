@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections import Counter
 from dataclasses import replace
 
-from requestcov.analysis.gather import gather, gather_traffic, names
+from requestcov.analysis.gather import counts, gather_traffic, names
 from requestcov.analysis.ranking import FORMULAS
 from requestcov.analysis.slow import slow
 from requestcov.commands.asking import (
@@ -75,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _busiest(place: str, selection: Selection) -> str:
-    counts = gather(place, selection, None, path="").counts
-    if not counts:
+    found = counts(place, selection)
+    if not found:
         raise NothingFound("no request is recorded here.")
-    return Counter({name: count.requests for name, count in counts.items()}).most_common(1)[0][0]
+    return max(found, key=lambda name: found[name].requests)

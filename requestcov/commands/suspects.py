@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections import Counter
 from dataclasses import replace
 
-from requestcov.analysis.gather import gather, gather_traffic, names
+from requestcov.analysis.gather import counts, gather_traffic, names
 from requestcov.analysis.ranking import FORMULAS
 from requestcov.analysis.suspects import Division, by_error, by_label, by_status, failed, suspects
 from requestcov.commands.asking import (
@@ -84,12 +83,10 @@ def _division(options: argparse.Namespace) -> Division:
 
 
 def _most_failing(place: str, selection: Selection) -> str:
-    failures: Counter[str] = Counter()
-    for name, counts in gather(place, selection, None, path="").counts.items():
-        failures[name] = counts.failed
-    if not failures or not failures.most_common(1)[0][1]:
+    found = counts(place, selection)
+    if not any(count.failed for count in found.values()):
         raise NothingFound(
             "no recorded request failed: name an endpoint, and with --error, --status or --label "
             "what is to count as failing."
         )
-    return failures.most_common(1)[0][0]
+    return max(found, key=lambda name: found[name].failed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -172,6 +172,27 @@ class FileVersion:
     digest: str
     first: datetime
     last: datetime
+
+
+def versions_of(hits: Iterable[Hit], blocks: Mapping[int, StoredBlock]) -> list[FileVersion]:
+    """Every version of every file that some hits are in; by path, the version first met first.
+
+    Args:
+        hits: of any requests.
+        blocks: theirs, by number.
+    """
+    spans: dict[tuple[str, str], tuple[datetime, datetime, int]] = {}
+    for hit in hits:
+        version = blocks[hit.block].path, blocks[hit.block].digest
+        first, last, number = spans.get(version, (hit.first, hit.last, hit.block))
+        spans[version] = min(first, hit.first), max(last, hit.last), min(number, hit.block)
+    return [
+        FileVersion(path=path, digest=digest, first=first, last=last)
+        # Blocks are numbered as they come: of two versions of one time the lower came first.
+        for (path, digest), (first, last, _) in sorted(
+            spans.items(), key=lambda item: (item[0][0], item[1][0], item[1][2])
+        )
+    ]
 
 
 class Sample(NamedTuple):

@@ -20,7 +20,6 @@ from requestcov.storage import sqlite_schema as schema
 from requestcov.storage.results import (
     EVERYTHING,
     Cohort,
-    FileVersion,
     Hit,
     Outcome,
     Ran,
@@ -182,25 +181,6 @@ class Store(Database):
                 values,
             )
         }
-
-    def files(self, selection: Selection = EVERYTHING) -> list[FileVersion]:
-        """Every version of every file that ran, with the time of the first and last request of the
-        endpoints and days that ran it; by path, the version first met first."""
-        where, values = _where(selection)
-        return [
-            FileVersion(
-                path=schema.unpack_text(path),
-                digest=digest,
-                first=schema.unpack_time(first),
-                last=schema.unpack_time(last),
-            )
-            for path, digest, first, last in self.rows(
-                "SELECT f.path, f.digest, min(c.first), max(c.last) FROM cohort c"
-                " JOIN hit h ON c.n = h.cohort JOIN block b ON b.n = h.block"
-                f" JOIN file f ON f.n = b.file WHERE {where} GROUP BY f.n ORDER BY f.path, min(c.first), f.n",
-                values,
-            )
-        ]
 
     def paths(self) -> list[str]:
         """Every file that ran, sorted."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from requestcov.errors import StoreError
 from requestcov.record import Block, SourceFile
 from requestcov.storage import open_store, sqlite_schema
-from requestcov.storage.results import Selection
+from requestcov.storage.results import Selection, versions_of
 from requestcov.storage.sqlite import Store
 from requestcov.storage.sqlite_writer import Writer
 from tests.storage.processes import run_as_nobody
@@ -148,7 +148,7 @@ def test_cohorts_and_outcomes(writer: Writer, path: str) -> None:
             (200, None, "rate", None, "monitoring", 20, 200.0, 2000.0),
         ]
         assert store.ledgers() == [counts, other]
-        assert [(file.path, file.first, file.last) for file in store.files()] == [
+        assert [(file.path, file.first, file.last) for file in versions_of(store.hits(), store.blocks())] == [
             (MODELS.path, records[0].time, records[-1].time),
             (VIEWS.path, records[0].time, records[-1].time),
         ]
@@ -285,7 +285,9 @@ def test_hostile_texts_are_values_not_sql(writer: Writer, path: str) -> None:
             for selection in (Selection(endpoint=text), Selection(release=text), Selection(service=text)):
                 assert list(store.requests(selection)) == list(store.samples(selection)) == []
                 assert line_hits(store, selection) == store.durations(selection) == {}
-                assert store.cohorts(selection) == store.outcomes(selection) == store.files(selection) == []
+                assert (
+                    store.cohorts(selection) == store.outcomes(selection) == list(store.hits(selection)) == []
+                )
             assert list(store.requests(id=text)) == []
             assert line_hits(store, path=text) == {}
             assert store.source(text, text) is None
