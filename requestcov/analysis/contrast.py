@@ -157,14 +157,10 @@ def _places(
     lost: set[tuple[str, str, int]] = set()
     for block in blocks:
         placement = traffic.evidence.placement(path, block.digest)
+        nowhere = traffic.evidence.lost(path, block.digest, block.lines)
+        lost.update((path, block.digest, line) for line in (block.lines if nowhere is None else nowhere))
         if placement is None:
-            lost.update((path, block.digest, line) for line in block.lines)
             continue
-        if block.digest != traffic.evidence.newest[path]:
-            old = traffic.evidence.source(path, block.digest)
-            if old is not None:
-                body = old.statements(block.lines) & old.bodies
-                lost.update((path, block.digest, line) for line in body - placement.keys())
         for line in block.lines:
             if line in placement:
                 holders[path, placement[line], 0].add(block.number)

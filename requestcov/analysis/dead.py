@@ -78,13 +78,7 @@ def dead(
     last = {path: evidence.source(path, digest) for path, digest in evidence.newest.items()}
     known: Mapping[str, Source | None] = tree if tree is not None and ours else last
     current = {path: source for path, source in known.items() if source is not None and not source.problem}
-    versions = [
-        source
-        for path, digests in evidence.versions.items()
-        for digest in digests
-        if (source := evidence.source(path, digest)) is not None and not source.problem
-    ]
-    judge = _Judge(evidence, History(current, versions), confidence, bound, min_days)
+    judge = _Judge(evidence, History(current, evidence.texts), confidence, bound, min_days)
     functions: list[DeadFunction] = []
     lines: list[DeadLines] = []
     excluded: list[Excluded] = []

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
-from requestcov._source import Source, carried, digest_of, parse
+from requestcov._source import Function, Source, carried, digest_of, parse
 from requestcov._source_cache import SourceCache
 from requestcov.record import Arc
 from requestcov.storage.results import Outcome, Sample, Selection, StoredBlock
@@ -30,7 +30,9 @@ __all__ = [
     "Traffic",
     "Version",
     "counted",
+    "read_file",
     "read_tree",
+    "source_here",
 ]
 
 Version = tuple[str, str]
@@ -232,6 +234,39 @@ class Evidence:
         place = self.placement(run.path, run.digest)
         return frozenset() if place is None else frozenset(place[line] for line in run.lines if line in place)
 
+    def lost(self, path: str, digest: str, lines: Iterable[int]) -> frozenset[int] | None:
+        """Statements of function bodies that stand nowhere in the newest version: the function has changed.
+
+        Args:
+            path, digest: the version.
+            lines: recorded in it.
+
+        Returns:
+            those of the lines, by the first line of their statement in that version; None when one
+            of the two texts is not at hand or cannot be parsed, as for :meth:`placement`.
+        """
+        place, old = self.placement(path, digest), self.source(path, digest)
+        if place is None or old is None:
+            return None
+        if digest == self.newest.get(path, digest):
+            return frozenset()
+        return (old.statements(lines) & old.bodies) - place.keys()
+
+    def lost_functions(self, run: Run) -> frozenset[Function] | None:
+        """The functions, as they were, of the lines of a run that are lost; None as for :meth:`lost`."""
+        lost, old = self.lost(run.path, run.digest, run.lines), self.source(run.path, run.digest)
+        return None if lost is None or old is None else frozenset(old.owner[line] for line in lost)
+
+    @cached_property
+    def texts(self) -> tuple[Source, ...]:
+        """Every version that ran whose text is at hand and can be parsed, by path, the newest first."""
+        return tuple(
+            source
+            for path, digests in self.versions.items()
+            for digest in digests
+            if (source := self.source(path, digest)) is not None and not source.problem
+        )
+
     def against(self, source: Source) -> Evidence:
         """The same runs, placed in this text of a file as if it were the newest version."""
         known = self.source
@@ -279,8 +314,20 @@ def read_tree(root: str, path: str) -> bytes | None:
     parts = path.split("/")
     if os.path.isabs(path) or ".." in parts or "\0" in path:
         return None
+    return read_file(os.path.join(root, *parts))
+
+
+def source_here(root: str, path: str, exclude_lines: Sequence[str]) -> Source | None:
+    """The working tree's file as it is, understood; None when there is none that can be read."""
+    content = read_tree(root, path)
+    if content is None:
+        return None
+    return parse(path, digest_of(content), content, exclude_lines, SourceCache())
+
+
+def read_file(name: str) -> bytes | None:
+    """A file's content; None when it is no plain file, too large, or cannot be read."""
     try:
-        name = os.path.join(root, *parts)
         state = os.stat(name)
         # A name from a store may be anything here: a pipe would block, a device never end.
         if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_SOURCE:

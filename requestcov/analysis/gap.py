@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from requestcov._source import Source
 from requestcov.analysis.evidence import Evidence, Run
+from requestcov.analysis.statistics import fraction_of
 
 
 @dataclass(frozen=True)
@@ -184,8 +185,8 @@ def _functions(
                 untested,
                 unrun,
                 sum(run.requests for run in hot),
-                _part(sum(run.weight for run in hot), evidence.footing.weight),
-                _part(sum(run.weight for run in any_), evidence.footing.weight),
+                fraction_of(sum(run.weight for run in hot), evidence.footing.weight),
+                fraction_of(sum(run.weight for run in any_), evidence.footing.weight),
             )
 
 
@@ -201,18 +202,13 @@ def _endpoints(evidence: Evidence, sums: dict[str, _Sum]) -> tuple[EndpointGap, 
     made = []
     for endpoint, counts in evidence.counts.items():
         total = sums.get(endpoint, _Sum())
-        exposure = min(1.0, total.on_untested / total.times) if total.times > 0 else None
-        share = _part(counts.weight, evidence.footing.weight)
+        exposure = fraction_of(total.on_untested, total.times) if total.times > 0 else None
+        share = fraction_of(counts.weight, evidence.footing.weight)
         made.append(EndpointGap(endpoint, share, len(total.lines), len(total.untested), exposure))
     return tuple(sorted(made, key=lambda one: (-one.share * (one.exposure or 0.0), -one.share, one.endpoint)))
 
 
-def _part(weight: float, whole: float) -> float:
-    return min(1.0, weight / whole) if whole > 0 else 0.0
-
-
 def _lost(placed: Evidence, run: Run) -> bool:
     """Whether lines of a run have no place in the tests' text."""
-    spots = placed.placement(run.path, run.digest)
-    old = placed.source(run.path, run.digest)
-    return spots is None or old is None or not (old.statements(run.lines) & old.bodies) <= spots.keys()
+    lost = placed.lost(run.path, run.digest, run.lines)
+    return lost is None or bool(lost)

@@ -18,6 +18,7 @@ from enum import Enum
 from requestcov._diff import Change, FileDiff
 from requestcov._source import Function, Source
 from requestcov.analysis.evidence import Evidence, Run
+from requestcov.analysis.statistics import fraction_of
 from requestcov.storage.results import Ran
 
 
@@ -228,7 +229,7 @@ def _line(
         one.function,
         one.through,
         sum(run.requests for run in mine),
-        _part(sum(run.weight for run in mine), evidence.footing.weight),
+        fraction_of(sum(run.weight for run in mine), evidence.footing.weight),
         tuple(sorted({run.endpoint for run in mine})),
         max((run.last for run in mine if run.last), default=None),
     )
@@ -248,27 +249,17 @@ def _concerned(
         endpoint,
         sum(part.requests for part in counted),
         weight,
-        _part(weight, counts.weight if counts else 0.0),
-        _part(weight, evidence.footing.weight),
+        fraction_of(weight, counts.weight if counts else 0.0),
+        fraction_of(weight, evidence.footing.weight),
         max((part.last for part in counted if part.last), default=None),
         len(who.lines),
     )
 
 
-def _part(weight: float, whole: float) -> float:
-    return min(1.0, weight / whole) if whole > 0 else 0.0
-
-
 def _lost(placed: Evidence, run: Run, names: Set[str | None]) -> bool:
     """Whether a run may have executed the old text of a changed line's function, and cannot tell."""
-    place = placed.placement(run.path, run.digest)
-    if place is None:
-        return True
-    old = placed.source(run.path, run.digest)
-    if old is None:
-        return True
-    owners = {old.owner[line].name for line in old.statements(run.lines) & old.bodies if line not in place}
-    return not owners.isdisjoint(names)
+    lost = placed.lost_functions(run)
+    return lost is None or any(function.name in names for function in lost)
 
 
 def _touched(source: Source, change: Change) -> Iterator[_Touched]:

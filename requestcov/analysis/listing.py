@@ -15,6 +15,8 @@ from enum import Enum
 
 from requestcov._source import Source, carried
 from requestcov.analysis.evidence import Evidence, Run
+from requestcov.analysis.statistics import fraction_of
+from requestcov.analysis.tally import Tally
 
 
 class Kind(Enum):
@@ -77,20 +79,6 @@ class Listing:
     problem: str | None
 
 
-@dataclass
-class _Tally:
-    """Who ran one statement, and how often."""
-
-    requests: int = 0
-    weight: float = 0.0
-    endpoints: set[str] = field(default_factory=set)
-
-    def add(self, run: Run) -> None:
-        self.requests += run.requests
-        self.weight += run.weight
-        self.endpoints.add(run.endpoint)
-
-
 def of_endpoint(evidence: Evidence, endpoint: str, digest: str | None = None) -> tuple[Listing, ...]:
     """A listing of each file in which the endpoint ran, sorted by path.
 
@@ -115,7 +103,7 @@ def _listing(evidence: Evidence, path: str, runs: list[Run], weight: float, dige
     shown = evidence.newest[path] if digest is None else digest
     source = evidence.source(path, shown)
     recorded = frozenset[int]().union(*(run.lines for run in runs if run.digest == shown))
-    tallies: dict[int, _Tally] = defaultdict(_Tally)
+    tallies: dict[int, Tally] = defaultdict(Tally)
     left_out: set[tuple[str, int]] = set()
     if source is not None:
         for run in runs:
@@ -152,8 +140,8 @@ def _place(run: Run, source: Source, evidence: Evidence) -> tuple[frozenset[int]
     return frozenset(mapping[line] for line in ran if line in mapping), (ran & old.bodies) - mapping.keys()
 
 
-def _lines(source: Source, tallies: Mapping[int, _Tally], weight: float) -> Iterable[Line]:
-    nobody = _Tally()
+def _lines(source: Source, tallies: Mapping[int, Tally], weight: float) -> Iterable[Line]:
+    nobody = Tally()
     for number, text in enumerate(source.lines, 1):
         statement = source.first.get(number, number)
         tally = tallies.get(statement, nobody)
@@ -161,12 +149,11 @@ def _lines(source: Source, tallies: Mapping[int, _Tally], weight: float) -> Iter
             kind = Kind.EXECUTED if tally.requests else Kind.MISSED
         else:
             kind = Kind.IMPORT if statement in source.executable else Kind.NONE
-        # Rounding in sums of weights must not show as more than all.
-        share = min(1.0, tally.weight / weight) if weight > 0 else 0.0
+        share = fraction_of(tally.weight, weight)
         yield Line(number, text, statement, kind, tally.requests, share, tuple(sorted(tally.endpoints)))
 
 
-def _reached(source: Source, tallies: Mapping[int, _Tally]) -> tuple[tuple[int, int], ...]:
+def _reached(source: Source, tallies: Mapping[int, Tally]) -> tuple[tuple[int, int], ...]:
     if source.problem:
         return tuple((line, line) for line in sorted(tallies))
     ranges: list[tuple[int, int]] = []

@@ -27,6 +27,7 @@ from requestcov.analysis.paths_results import (
     PathPart,
     Paths,
 )
+from requestcov.analysis.statistics import fraction_of
 from requestcov.storage.results import Sample
 
 NEIGHBOURS = 50
@@ -69,7 +70,7 @@ class _Group:
     def failing(self) -> float:
         if not self.failed:
             return 0.0
-        return _part(math.fsum(sample.weight for sample in self.samples if sample.failed), self.weight)
+        return fraction_of(math.fsum(sample.weight for sample in self.samples if sample.failed), self.weight)
 
     @property
     def median_ms(self) -> float:
@@ -158,15 +159,12 @@ class _Pieces:
         block, evidence = self._traffic.blocks[number], self._traffic.evidence
         without = later.get((block.path, block.digest), frozenset[int]())
         if (number, without) not in self._of_block:
-            place = evidence.placement(block.path, block.digest)
-            source = evidence.source(block.path, block.digest)
+            place = evidence.placement(block.path, block.digest) or {}
             ran = block.lines - without
-            if place is None or source is None:
+            lines = frozenset(place[line] for line in ran if line in place)
+            lost = evidence.lost(block.path, block.digest, ran)
+            if lost is None:
                 lost = ran
-                lines = frozenset[int]()
-            else:
-                lines = frozenset(place[line] for line in ran if line in place)
-                lost = source.statements(ran - place.keys()) & source.bodies
             piece = _Piece(block.path, lines, frozenset((block.digest, line) for line in lost))
             found = None
             if piece.lines or piece.strays:
@@ -207,7 +205,7 @@ def _told(
         number=at + 1,
         requests=len(group.samples),
         weight=group.weight,
-        share=_part(group.weight, whole),
+        share=fraction_of(group.weight, whole),
         failed=group.failed,
         failing=group.failing,
         median_ms=group.median_ms,
@@ -271,7 +269,7 @@ def _folded(groups: Sequence[_Group], whole: float) -> Folded:
         paths=len(groups),
         requests=len(together.samples),
         weight=together.weight,
-        share=_part(together.weight, whole),
+        share=fraction_of(together.weight, whole),
         failed=together.failed,
         failing=together.failing,
     )
@@ -302,12 +300,8 @@ def _background(traffic: Traffic, whole: float) -> tuple[Background, ...]:
             line=function.line,
             lines=tuple(sorted(lines[path, line])),
             requests=len(counts[path, line]),
-            share=_part(math.fsum(counts[path, line]), whole),
+            share=fraction_of(math.fsum(counts[path, line]), whole),
         )
         for (path, line), function in known.items()
     ]
     return tuple(sorted(found, key=lambda item: (-item.share, item.path, item.line)))
-
-
-def _part(weight: float, whole: float) -> float:
-    return min(1.0, weight / whole) if whole > 0 else 0.0

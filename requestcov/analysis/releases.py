@@ -125,13 +125,7 @@ def releases(earlier: str, later: str, before: Evidence, after: Evidence) -> Rel
         }
         for name, evidence in (("before", before), ("after", after))
     }
-    everything = [
-        source
-        for evidence in (before, after)
-        for path, digests in evidence.versions.items()
-        for digest in digests
-        if (source := evidence.source(path, digest)) is not None and not source.problem
-    ]
+    everything = (*before.texts, *after.texts)
     # Of a file that the later release did not run, the text may be the earlier one's as well.
     now, then = History(sources["after"], everything), History(sources["before"], everything)
     ran_now, ran_before = _ran(after, now), _ran(before, now)

@@ -18,6 +18,12 @@ Z95 = 1.96
 """Standard deviations to either side that hold 95 % of a normal distribution."""
 
 
+def fraction_of(weight: float, whole: float) -> float:
+    """A part of a sum of weights, 0 to 1; 0 of nothing."""
+    # Rounding in sums of weights must not show as more than all.
+    return min(1.0, weight / whole) if whole > 0 else 0.0
+
+
 def effective_size(weight: float, squares: float) -> float:
     """How many equally weighted requests tell as much as these unequally weighted ones.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from requestcov._source import Function, Source
 from requestcov.analysis.evidence import Evidence, Run
-from requestcov.analysis.statistics import effective_size
+from requestcov.analysis.statistics import effective_size, fraction_of
 
 
 @dataclass
@@ -105,9 +105,7 @@ def tally(evidence: Evidence) -> Tallies:
 
 def share_of(weight: float, evidence: Evidence) -> float:
     """A part of the weight of all recorded requests of the selection, 0 to 1."""
-    whole = evidence.footing.weight
-    # Rounding in sums of weights must not show as more than all.
-    return min(1.0, weight / whole) if whole > 0 else 0.0
+    return fraction_of(weight, evidence.footing.weight)
 
 
 def effective(evidence: Evidence) -> float:
@@ -134,11 +132,8 @@ def _changed(run: Run, evidence: Evidence) -> frozenset[int]:
     """
     newest = evidence.newest[run.path]
     old, new = evidence.source(run.path, run.digest), evidence.source(run.path, newest)
-    place = evidence.placement(run.path, run.digest)
-    if run.digest == newest or old is None or new is None or place is None:
-        return frozenset()
-    lost = {old.owner[line] for line in old.statements(run.lines) & old.bodies if line not in place}
-    if not lost:
+    lost = evidence.lost_functions(run)
+    if not lost or old is None or new is None:
         return frozenset()
     now = {key: function.line for function, key in _named(new)}
     return frozenset(now[key] for function, key in _named(old) if function in lost and key in now)

@@ -7,11 +7,10 @@ directories and virtual environments are not entered unless they are a source th
 from __future__ import annotations
 
 import os
-import stat
 
 from requestcov._source import Source, digest_of, parse
 from requestcov._source_cache import SourceCache
-from requestcov.analysis.evidence import MAX_SOURCE
+from requestcov.analysis.evidence import read_file
 from requestcov.scope import Scope
 
 
@@ -22,7 +21,7 @@ def walk(scope: Scope) -> dict[str, Source]:
     for name in sorted({name for source in scope.sources for name in _files(source)}):
         if not scope.measures(name):
             continue
-        content = _read(name)
+        content = read_file(name)
         path = scope.path(name)
         if content is not None and path not in found:
             found[path] = parse(path, digest_of(content), content, scope.settings.exclude_lines, cache)
@@ -41,14 +40,3 @@ def _files(source: str) -> list[str]:
         ]
         found += [os.path.join(directory, name) for name in names]
     return found
-
-
-def _read(name: str) -> bytes | None:
-    try:
-        state = os.stat(name)
-        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_SOURCE:
-            return None
-        with open(name, "rb") as file:
-            return file.read()
-    except (OSError, ValueError):
-        return None

@@ -7,12 +7,13 @@ are kept, and the days' where they are not; which of the two is told.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from requestcov._source import Source
 from requestcov.analysis.evidence import Evidence, Run
+from requestcov.analysis.statistics import fraction_of
 from requestcov.storage.results import Ran, Request
 
 
@@ -120,7 +121,6 @@ class Who:
     recent: tuple[Recent, ...]
     unplaced: int
     tests: Tests | None
-    ran: Sequence[Ran] = field(repr=False, default=())
 
     @property
     def first(self) -> datetime | None:
@@ -187,7 +187,6 @@ def who(
         tests: what the tests' data file says.
     """
     weight = sum(part.weight for part in ran)
-    whole = evidence.footing.weight
     return Who(
         path=where.source.path,
         digest=where.source.digest,
@@ -197,7 +196,7 @@ def who(
         function=where.function,
         requests=sum(part.requests for part in ran),
         weight=weight,
-        share=min(1.0, weight / whole) if whole > 0 else 0.0,
+        share=fraction_of(weight, evidence.footing.weight),
         endpoints=_runners(((part.endpoint, part) for part in ran), weight),
         releases=_runners(((part.release, part) for part in ran), weight),
         recent=tuple(
@@ -206,7 +205,6 @@ def who(
         ),
         unplaced=where.unplaced,
         tests=tests,
-        ran=ran,
     )
 
 
@@ -219,7 +217,7 @@ def _runners(parts: Iterable[tuple[str, Ran]], weight: float) -> tuple[Runner, .
             name,
             sum(part.requests for part in group),
             (own := sum(part.weight for part in group)),
-            min(1.0, own / weight) if weight > 0 else 0.0,
+            fraction_of(own, weight),
             min(part.first for part in group),
             max(part.last for part in group),
             all(part.exact for part in group),
@@ -231,9 +229,5 @@ def _runners(parts: Iterable[tuple[str, Ran]], weight: float) -> tuple[Runner, .
 
 def _lost(placed: Evidence, run: Run, name: str) -> bool:
     """Whether a run may have executed the line in a text of the function that is another."""
-    spots = placed.placement(run.path, run.digest)
-    old = placed.source(run.path, run.digest)
-    if spots is None or old is None:
-        return True
-    ran: Collection[int] = old.statements(run.lines) & old.bodies
-    return any(old.owner[line].name == name for line in ran if line not in spots)
+    lost = placed.lost_functions(run)
+    return lost is None or any(function.name == name for function in lost)

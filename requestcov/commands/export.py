@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from requestcov import __version__, _coverage
 from requestcov._source import digest_of, parse
+from requestcov._source_cache import SourceCache
 from requestcov.analysis.evidence import read_tree
 from requestcov.analysis.export import Export, LeftOut, TreeFile, export
 from requestcov.analysis.gather import gather
@@ -73,11 +74,13 @@ def run(options: argparse.Namespace) -> None:
     evidence = gather(place, selection, root)
     require_records(evidence)
 
+    cache = SourceCache()
+
     def tree(path: str) -> TreeFile | None:
         content = read_tree(root, path)
         if content is None:
             return None
-        source = parse(path, digest_of(content), content, settings.exclude_lines)
+        source = parse(path, digest_of(content), content, settings.exclude_lines, cache)
         if source.problem:
             return TreeFile(source, None)
         text = _coverage.decode_source(content, path)

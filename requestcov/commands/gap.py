@@ -6,9 +6,8 @@ import argparse
 import os
 
 from requestcov._coverage import read_settings
-from requestcov._source import digest_of, parse
 from requestcov._tests_data import TestsData, fits, is_test, read_tests
-from requestcov.analysis.evidence import read_tree
+from requestcov.analysis.evidence import source_here
 from requestcov.analysis.gap import Tested, gap
 from requestcov.analysis.gather import gather
 from requestcov.commands.asking import (
@@ -63,12 +62,11 @@ def _tested(data: TestsData, path: str, root: str, exclude: tuple[str, ...]) -> 
     """A file of the store as the tests ran it; their text is the file here, if it can be that."""
     if path in data.ambiguous:
         return Tested(path, None, frozenset(), "several files of the data could be this one")
-    content = read_tree(root, path)
-    if content is None:
+    source = source_here(root, path, exclude)
+    if source is None:
         return Tested(
             path, None, frozenset(), "the file is not here, so that the text of the tests is unknown"
         )
-    source = parse(path, digest_of(content), content, exclude)
     lines = data.lines(path) if path in data.files else frozenset[int]()
     if not fits(source, lines):
         return Tested(path, None, lines, "the tests ran another text than the file here")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from requestcov._coverage import read_settings
 from requestcov._source import digest_of, parse
+from requestcov._source_cache import SourceCache
 from requestcov._tests_data import is_test
 from requestcov.analysis.evidence import MAX_SOURCE, read_tree
 from requestcov.analysis.gather import gather, runners
@@ -125,6 +126,7 @@ class _Old:
         self._paths = paths
         self._scope = Scope(Config.load())
         self._exclude = read_settings().exclude_lines
+        self._cache = SourceCache()
 
     def __call__(self, diff: FileDiff) -> OldFile:
         from requestcov.analysis.impact import OldFile
@@ -143,7 +145,7 @@ class _Old:
             )
         if len(content) > MAX_SOURCE:
             return OldFile(diff, path, None, "it is too large")
-        return OldFile(diff, path, parse(path, digest_of(content), content, self._exclude))
+        return OldFile(diff, path, parse(path, digest_of(content), content, self._exclude, self._cache))
 
     def _measured(self, path: str) -> bool:
         return path.endswith(".py") and self._scope.measures(os.path.join(self._root, *path.split("/")))

@@ -7,9 +7,9 @@ import os
 from collections.abc import Collection
 
 from requestcov._coverage import read_settings
-from requestcov._source import Source, carried, digest_of, parse
+from requestcov._source import Source, carried
 from requestcov._tests_data import TestsData, fits, read_tests
-from requestcov.analysis.evidence import Evidence, read_tree
+from requestcov.analysis.evidence import Evidence, source_here
 from requestcov.analysis.gather import gather, latest, names, runners
 from requestcov.analysis.who import Tests, place, who
 from requestcov.commands.asking import (
@@ -95,10 +95,7 @@ def _parts(asked: str) -> tuple[str, int]:
 
 def _here(root: str, path: str) -> Source | None:
     """The working tree's file."""
-    content = read_tree(root, path)
-    if content is None:
-        return None
-    return parse(path, digest_of(content), content, read_settings().exclude_lines)
+    return source_here(root, path, read_settings().exclude_lines)
 
 
 def _source(evidence: Evidence, path: str, beginning: str | None, here: Source | None) -> Source:

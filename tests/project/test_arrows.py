@@ -66,11 +66,12 @@ ARROWS = {
     "_tests_data": {"_source", "errors"},
     "_source_cache": set(),
     "_source": {"_coverage", "_source_cache", "record"},
-    "analysis": MEASURING | {"_diff", "_source", "_source_cache", "_tests_data", "storage"},
+    "analysis": MEASURING | {"_diff", "_source", "_source_cache", "storage"},
     "doctor": LIVE,
     "reports": MEASURING | {"_source", "analysis", "doctor", "storage"},
     "server": MEASURING | {"_source", "analysis", "reports", "storage", "sinks"},
-    "commands": LIVE | {"_diff", "_git", "_source", "_tests_data", "analysis", "doctor", "reports", "server"},
+    "commands": LIVE
+    | {"_diff", "_git", "_source", "_source_cache", "_tests_data", "analysis", "doctor", "reports", "server"},
     "cli": {"", "commands", "errors"},
     "testing": LIVE | {"_source", "analysis", "reports"},
 }
