@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from requestcov import __version__
 from requestcov.commands import COMMANDS, load
-from requestcov.commands.asking import Failing, NothingFound, Refused
+from requestcov.commands.asking import Failing, NothingFound, Refused, say
 from requestcov.errors import RequestcovError
 
 OK, NOTHING, WRONG, FAILING, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 3, 130, 141
@@ -67,10 +67,8 @@ def _discard() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    # Names from a store or a command line may hold anything.
-    lines = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in message.split("\n")]
     with contextlib.suppress(OSError):
-        sys.stderr.write("requestcov: " + "\n".join(lines) + "\n")
+        say(message)
     return code
 
 

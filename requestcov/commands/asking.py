@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TextIO
@@ -49,11 +49,14 @@ def add_store(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_selection(command: argparse.ArgumentParser) -> None:
-    """``--store`` and which requests of it."""
+def add_selection(command: argparse.ArgumentParser, *, release: bool = True) -> None:
+    """``--store`` and which requests of it; without ``release`` of all, until the command says which."""
     add_store(command)
     command.add_argument("--service", metavar="S", help="only requests of this service")
-    command.add_argument("--release", metavar="R", help="only requests of this release")
+    if release:
+        command.add_argument("--release", metavar="R", help="only requests of this release")
+    else:
+        command.set_defaults(release=None)
     command.add_argument("--since", metavar="DAY", type=day, help="from this UTC day on, as 2026-11-22")
     command.add_argument("--until", metavar="DAY", type=day, help="up to this UTC day, which is included")
 
@@ -175,15 +178,29 @@ def find_target(target: str, endpoints: Sequence[str], paths: Sequence[str]) -> 
         raise NothingFound(f"no {kind or 'endpoint'} here is called {target!r}{near}") from None
 
 
-def find_endpoint(target: str, endpoints: Sequence[str]) -> str:
-    """The endpoint that a person means.
+def find_version(beginning: str, digests: Iterable[str]) -> str:
+    """The version of a file whose digest begins so; ``digests``: those that ran.
 
     Raises:
         NothingFound: none, or one of several; names them.
     """
-    found = find_target(target, endpoints, ())
-    assert found.endpoint is not None  # there is nothing else to find
-    return found.endpoint
+    known = [digest for digest in digests if digest]
+    fits = [digest for digest in known if digest.startswith(beginning.lower())]
+    if len(fits) == 1:
+        return fits[0]
+    listed = ", ".join(digest[:12] for digest in known) or "none"
+    how = "several versions begin" if fits else "no version begins"
+    raise NothingFound(f"{how} with {beginning!r}; known are {listed}")
+
+
+def printable(line: str) -> str:
+    """One line that a terminal prints as one: names from a store or a command line may hold anything."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def say(text: str) -> None:
+    """Tell the person who asked something that is no part of the answer; may be several lines."""
+    sys.stderr.write("requestcov: " + "\n".join(map(printable, text.split("\n"))) + "\n")
 
 
 def output() -> TextIO:

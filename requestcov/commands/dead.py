@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from dataclasses import replace
 
 from requestcov._source import Source
 from requestcov.analysis.dead import BOUND, MIN_DAYS
 from requestcov.analysis.dead import dead as judge
-from requestcov.analysis.gather import gather, holders, names
+from requestcov.analysis.gather import gather, holders
 from requestcov.analysis.tree import walk
 from requestcov.commands.asking import (
     Refused,
     add_selection,
-    find_target,
+    narrowed,
     needs_extra,
     output,
     require_records,
@@ -74,10 +73,8 @@ def run(options: argparse.Namespace) -> None:
         with needs_extra():
             from requestcov.reports import markdown
             from requestcov.reports.text import dead as text
-    place, selection = store_of(options), selection_of(options)
-    if options.endpoint is not None:
-        found = find_target(options.endpoint, names(place, selection)[0], ())
-        selection = replace(selection, endpoint=found.endpoint)
+    place = store_of(options)
+    selection = narrowed(selection_of(options), options.endpoint, place)
     tree = _tree(options.root)
     evidence = gather(place, selection, os.path.abspath(options.root))
     require_records(evidence)

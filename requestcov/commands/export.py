@@ -7,7 +7,6 @@ import contextlib
 import io
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -24,7 +23,9 @@ from requestcov.commands.asking import (
     add_selection,
     narrowed,
     output,
+    printable,
     require_records,
+    say,
     selection_of,
     store_of,
 )
@@ -125,9 +126,7 @@ def _tell(left_out: tuple[LeftOut, ...]) -> None:
     for one in left_out:
         version = f" ({one.digest[:12]})" if one.digest else ""
         noun = "line" if one.lines == 1 else "lines"
-        text = f"{one.path}{version}: {one.lines:,} {noun} left out: {one.why}"
-        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-        sys.stderr.write(f"requestcov: {shown}\n")
+        say(printable(f"{one.path}{version}: {one.lines:,} {noun} left out: {one.why}"))
 
 
 def _check(target: str, force: bool) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 import sqlite3
-import sys
 from dataclasses import dataclass, field
 
-from requestcov.commands.asking import NothingFound, add_store, output, store_of
+from requestcov.commands.asking import NothingFound, add_store, output, printable, say, store_of
 from requestcov.commands.writing import progress, store_to_write
 from requestcov.record import Ledger, RequestRecord, SourceFile
 from requestcov.storage.lines_files import Line, Unread, read_files, total_size
@@ -96,10 +95,9 @@ class Import:
         if not line.expected:
             self.refused += 1
         if self._named <= MOST_NAMED:
-            shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in f"{line.place}: {line.problem}")
-            sys.stderr.write(f"requestcov: {shown[:500]}; skipped\n")
+            say(f"{printable(f'{line.place}: {line.problem}')[:500]}; skipped")
         elif self._named == MOST_NAMED + 1:
-            sys.stderr.write("requestcov: further ones are not named\n")
+            say("further ones are not named")
 
     def write(self) -> None:
         """Commit the lines that wait."""

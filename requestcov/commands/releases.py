@@ -11,8 +11,7 @@ from requestcov.analysis.releases import releases as compare
 from requestcov.commands.asking import (
     NothingFound,
     add_format,
-    add_store,
-    day,
+    add_selection,
     needs_extra,
     output,
     selection_of,
@@ -28,12 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which two releases."""
     parser.add_argument("earlier", metavar="A", help="the earlier release")
     parser.add_argument("later", metavar="B", help="the later release")
-    add_store(parser)
-    parser.add_argument("--service", metavar="S", help="only requests of this service")
-    parser.add_argument("--since", metavar="DAY", type=day, help="from this UTC day on, as 2026-11-22")
-    parser.add_argument("--until", metavar="DAY", type=day, help="up to this UTC day, which is included")
+    add_selection(parser, release=False)
     add_format(parser)
-    parser.set_defaults(release=None)
 
 
 def run(options: argparse.Namespace) -> None:

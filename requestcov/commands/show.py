@@ -13,6 +13,7 @@ from requestcov.commands.asking import (
     NothingFound,
     add_selection,
     find_target,
+    find_version,
     needs_extra,
     output,
     selection_of,
@@ -46,11 +47,12 @@ def run(options: argparse.Namespace) -> None:
         evidence = gather(place, selection, os.getcwd(), path=found.path)
         if found.path not in evidence.versions:
             raise NothingFound(f"no recorded request of these ran {found.path}: see --since and the like.")
-        digest = _digest(options.digest, evidence.versions[found.path])
+        digest = _version(options.digest, evidence.versions[found.path])
         listing.write_file(of_file(evidence, found.path, digest), evidence, output())
     elif found.endpoint is not None:
         evidence = gather(place, replace(selection, endpoint=found.endpoint), os.getcwd())
-        digest = _digest(options.digest, sorted({run.digest for run in evidence.runs}))
+        ran = sorted({run.digest for run in evidence.runs})
+        digest = _version(options.digest, ran)
         listings = of_endpoint(evidence, found.endpoint, digest)
         listing.write_endpoint(found.endpoint, listings, evidence, options.whole, output())
         if not listings:
@@ -59,12 +61,5 @@ def run(options: argparse.Namespace) -> None:
             )
 
 
-def _digest(beginning: str | None, digests: Sequence[str]) -> str | None:
-    if beginning is None:
-        return None
-    fits = [digest for digest in digests if digest and digest.startswith(beginning.lower())]
-    if len(fits) == 1:
-        return fits[0]
-    known = ", ".join(digest[:12] for digest in digests if digest) or "none"
-    how = "several versions begin" if fits else "no version begins"
-    raise NothingFound(f"{how} with {beginning!r}; known are {known}")
+def _version(beginning: str | None, digests: Sequence[str]) -> str | None:
+    return None if beginning is None else find_version(beginning, digests)

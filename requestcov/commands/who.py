@@ -18,6 +18,7 @@ from requestcov.commands.asking import (
     add_format,
     add_selection,
     find_target,
+    find_version,
     needs_extra,
     output,
     require_records,
@@ -109,13 +110,7 @@ def _source(evidence: Evidence, path: str, beginning: str | None, here: Source |
             return here
         digest = evidence.newest[path]
     else:
-        known = [digest for digest in evidence.versions[path] if digest]
-        of_these = [digest for digest in known if digest.startswith(beginning.lower())]
-        if len(of_these) != 1:
-            how = "several versions begin" if of_these else "no version begins"
-            listed = ", ".join(digest[:12] for digest in known) or "none"
-            raise NothingFound(f"{how} with {beginning!r}; known are {listed}")
-        digest = of_these[0]
+        digest = find_version(beginning, evidence.versions[path])
     source = evidence.source(path, digest)
     if source is None:
         raise NothingFound(

@@ -97,7 +97,7 @@ SHARED = {
     "storage": {"results"},
     "analysis": {"evidence", "history", "statistics", "contrast", "ranking", "significance", "tally"},
     "reports": {"terminal"},
-    "commands": {"asking", "writing"},
+    "commands": {"asking", "ranked", "writing"},
     "server": set(),
 }
 
