@@ -9,8 +9,27 @@ from dataclasses import dataclass
 from datetime import datetime
 
 
+class Measured:
+    """What has the four numbers of a coverage, whose fields each kind declares and explains."""
+
+    executed: int
+    executable: int
+    taken: int | None
+    branches: int | None
+
+    @property
+    def coverage(self) -> float | None:
+        """executed / executable, 0 to 1; None where there is nothing to run, or nothing was reached."""
+        return _fraction(self.executed, self.executable)
+
+    @property
+    def branch_coverage(self) -> float | None:
+        """taken / branches, 0 to 1; None without branches."""
+        return _fraction(self.taken, self.branches)
+
+
 @dataclass(frozen=True, kw_only=True)
-class FunctionCoverage:
+class FunctionCoverage(Measured):
     """One function of a file's newest version.
 
     Attributes:
@@ -30,16 +49,6 @@ class FunctionCoverage:
     taken: int | None
     branches: int | None
 
-    @property
-    def coverage(self) -> float | None:
-        """executed / executable, 0 to 1; None for a body without executable lines."""
-        return _fraction(self.executed, self.executable)
-
-    @property
-    def branch_coverage(self) -> float | None:
-        """taken / branches, 0 to 1; None without branches."""
-        return _fraction(self.taken, self.branches)
-
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionUnion(FunctionCoverage):
@@ -53,7 +62,7 @@ class FunctionUnion(FunctionCoverage):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Union:
+class Union(Measured):
     """What some requests ran, all together.
 
     Attributes:
@@ -76,16 +85,6 @@ class Union:
     branches: int | None
     functions: tuple[FunctionCoverage, ...]
     unread: int
-
-    @property
-    def coverage(self) -> float | None:
-        """executed / executable, 0 to 1; None when no function was reached."""
-        return _fraction(self.executed, self.executable)
-
-    @property
-    def branch_coverage(self) -> float | None:
-        """taken / branches, 0 to 1; None without branches."""
-        return _fraction(self.taken, self.branches)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +126,7 @@ class ReleaseCoverage(Union):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileCoverage:
+class FileCoverage(Measured):
     """One file, in its newest version.
 
     Attributes:
@@ -150,16 +149,6 @@ class FileCoverage:
     branches: int | None
     functions: tuple[FunctionUnion, ...]
     problem: str | None
-
-    @property
-    def coverage(self) -> float | None:
-        """executed / executable, 0 to 1; None when the file has no function body."""
-        return _fraction(self.executed, self.executable)
-
-    @property
-    def branch_coverage(self) -> float | None:
-        """taken / branches, 0 to 1; None without branches."""
-        return _fraction(self.taken, self.branches)
 
 
 def _fraction(part: int | None, whole: int | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from requestcov.analysis.paths import paths_of
 from requestcov.analysis.paths_results import ExecutionPath, PathPart, Paths
@@ -54,10 +55,7 @@ def _endpoints(material: Material) -> Iterator[tuple[Paths, list[Told]]]:
     for endpoint in material.busiest:
         traffic = material.traffic(endpoint, False)
         paths = paths_of(traffic, MOST)
-
-        def place(path: str, line: int) -> str | None:
-            return material.place(path, line, traffic.evidence)  # noqa: B023  # called before the next turn
-
+        place = partial(material.place, evidence=traffic.evidence)
         yield paths, [_told(path, place) for path in paths.paths]
 
 
