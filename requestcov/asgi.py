@@ -16,12 +16,12 @@ from functools import partial
 from typing import Any, Unpack
 
 from requestcov import native, routes
+from requestcov._entry import Entry
 from requestcov.config import Config
 from requestcov.exchange import MARKED, MARKER, Exchange, log_failure, open_recorder, several
 from requestcov.options import Options
 from requestcov.recorder import Recorder
 from requestcov.recording import Recording
-from requestcov.sampling import Entry
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -16,10 +16,10 @@ from functools import partial
 from typing import Any, TypeVar, Unpack
 
 from requestcov import routes
+from requestcov._entry import Entry
 from requestcov.config import Config
 from requestcov.exchange import MARKED, MARKER, Exchange, log_failure, open_recorder, several
 from requestcov.options import Options
-from requestcov.sampling import Entry
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]

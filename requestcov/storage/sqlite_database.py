@@ -7,17 +7,20 @@ up once.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from requestcov.errors import StoreError
 from requestcov.storage import sqlite_schema as schema
+from requestcov.storage.results import Selection
 
 
 class Database:
@@ -163,3 +166,29 @@ class Database:
             f"{shown} is not a SQLite database, or is corrupt ({error}): name another file, or try"
             " to save what it holds with sqlite3's .recover."
         )
+
+
+def where_of(selection: Selection) -> tuple[str, list[Any]]:
+    """SQL on the columns of cohort, and its values."""
+    clauses, values = ["1"], list[Any]()
+    for column in ("endpoint", "service", "release"):
+        text = getattr(selection, column)
+        if text is not None:
+            clauses.append(f"{column} = (SELECT n FROM text WHERE value = ?)")
+            values.append(schema.pack_text(text))
+    for clause, day in (("day >= ?", selection.since), ("day <= ?", selection.until)):
+        if day is not None:
+            clauses.append(clause)
+            values.append(_day(day))
+    return " AND ".join(clauses), values
+
+
+def _day(moment: datetime) -> int:
+    return schema.pack_time(moment) // schema.DAY
+
+
+def among(column: str, numbers: Iterable[int] | None) -> tuple[str, list[Any]]:
+    """SQL for a column whose value is one of these; None: any."""
+    if numbers is None:
+        return "1", []
+    return f"{column} IN (SELECT value FROM json_each(?))", [json.dumps(list(numbers))]

@@ -27,7 +27,8 @@ from requestcov.record import Block, RequestRecord
 from requestcov.storage import sqlite_schema as schema
 from requestcov.storage.results import Selection
 from requestcov.storage.sqlite import Store
-from requestcov.storage.sqlite_writer import Added, Sums, Writer
+from requestcov.storage.sqlite_sums import Sums
+from requestcov.storage.sqlite_writer import Added, Writer
 
 AT_ONCE = 500
 """Records in one transaction."""
@@ -147,7 +148,7 @@ def _take_sums(writer: Writer, source: Store, days: list[int]) -> int:
     """Add the sums of whole days; returns how many requests those are of."""
     summed = 0
     for day in days:
-        sums = Sums({}, {}, {}, {})
+        sums = Sums()
         cohorts: dict[int, int] = {}
         for number, service, release, endpoint, failed, requests, weight, first, last in source.rows(
             "SELECT n, service, release, endpoint, failed, requests, weight, first, last"
@@ -188,7 +189,7 @@ def _take_sums(writer: Writer, source: Store, days: list[int]) -> int:
             "SELECT d.* FROM cohort c JOIN duration d ON d.cohort = c.n WHERE c.day = ?", (day,)
         ):
             sums.durations[cohorts[number], bucket] = counts
-        writer.count(sums)
+        sums.write(writer.connection)
     return summed
 
 

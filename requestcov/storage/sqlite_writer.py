@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from requestcov.errors import StoreError
 from requestcov.record import Batch, Block, Ledger, RequestRecord, SourceFile, format_arcs, spectrum_id
 from requestcov.storage import sqlite_schema as schema
+from requestcov.storage.sqlite_sums import Sums
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -39,22 +40,6 @@ class Added(NamedTuple):
     new: int
     known: int
     late: int
-
-
-class Sums(NamedTuple):
-    """What is counted of requests; the values are lists, to be added to.
-
-    Attributes:
-        hits: (cohort, block) -> requests, weight.
-        totals: cohort -> requests, weight, time of the first and of the last.
-        outcomes: the columns of outcome's key -> requests, weight, sum of squared weights.
-        durations: (cohort, bucket) -> requests, weight.
-    """
-
-    hits: dict[tuple[int, int], list[Any]]
-    totals: dict[int, list[Any]]
-    outcomes: dict[tuple[int, ...], list[Any]]
-    durations: dict[tuple[int, int], list[Any]]
 
 
 class Writer:
@@ -157,7 +142,7 @@ class Writer:
     def _write_records(self, records: Iterable[RequestRecord]) -> Added:
         late = known = 0
         ran: dict[tuple[int, int], list[Any]] = {}
-        hits, totals, outcomes, durations = sums = Sums({}, {}, {}, {})
+        sums = Sums()
         for record in sorted(records, key=lambda record: record.id):
             time = schema.pack_time(record.time)
             if time // schema.DAY < self._horizon:
@@ -176,61 +161,15 @@ class Writer:
             else:
                 group[1] += 1
                 group[2] += weight
-            total = totals.get(cohort)
-            if total is None:
-                totals[cohort] = [1, weight, time, time]
-            else:
-                total[0] += 1
-                total[1] += weight
-                total[2] = min(total[2], time)
-                total[3] = max(total[3], time)
-            outcome = outcomes.setdefault(self._outcome(record, cohort), [0, 0.0, 0.0])
-            outcome[0] += 1
-            outcome[1] += weight
-            outcome[2] += weight * weight
             bucket = schema.pack_duration(round(record.duration_ms * 1000))
-            duration = durations.setdefault((cohort, bucket), [0, 0.0])
-            duration[0] += 1
-            duration[1] += weight
+            sums.add(self._outcome(record, cohort), bucket, time, weight)
         for (cohort, _), (blocks, count, weight) in ran.items():
             for block in blocks:
-                key = (cohort, self.block_number(block))
-                hit = hits.get(key)
-                if hit is None:
-                    hits[key] = [count, weight]
-                else:
-                    hit[0] += count
-                    hit[1] += weight
-        self.count(sums)
+                sums.add_hit(cohort, self.block_number(block), count, weight)
+        sums.write(self._connection)
         if late:
             self._connection.execute("UPDATE store SET late = late + ?", (late,))
-        return Added(sum(total[0] for total in totals.values()), known, late)
-
-    def count(self, sums: Sums) -> None:
-        """Add to what is counted of requests, within a transaction."""
-        hits, totals, outcomes, durations = sums
-        self._connection.executemany(
-            "INSERT INTO hit (cohort, block, requests, weight) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET"
-            " requests = requests + excluded.requests, weight = weight + excluded.weight",
-            [(*key, *hits[key]) for key in sorted(hits)],
-        )
-        self._connection.executemany(
-            "UPDATE cohort SET requests = requests + ?, weight = weight + ?,"
-            " first = min(first, ?), last = max(last, ?) WHERE n = ?",
-            [(*totals[cohort], cohort) for cohort in sorted(totals)],
-        )
-        self._connection.executemany(
-            "INSERT INTO outcome VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " requests = requests + excluded.requests, weight = weight + excluded.weight,"
-            " squares = squares + excluded.squares",
-            [(*key, *outcomes[key]) for key in sorted(outcomes)],
-        )
-        self._connection.executemany(
-            "INSERT INTO duration VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " requests = requests + excluded.requests, weight = weight + excluded.weight",
-            [(*key, *durations[key]) for key in sorted(durations)],
-        )
+        return Added(sum(total[0] for total in sums.totals.values()), known, late)
 
     def _insert_request(self, record: RequestRecord, cohort: int, time: int) -> bool:
         """Whether the record is new."""

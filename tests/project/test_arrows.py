@@ -16,6 +16,7 @@ LIVE = (
     MEASURING
     | CARRYING
     | {
+        "_entry",
         "_names",
         "_templates",
         "assembler",
@@ -42,7 +43,8 @@ ARROWS = {
     "options": set(),
     "_coverage": {"errors", "record"},
     "scope": FOUNDATION | {"_coverage"},
-    "sampling": FOUNDATION | {"_names", "_templates"},
+    "_entry": set(),
+    "sampling": FOUNDATION | {"_entry", "_names", "_templates"},
     "engines": MEASURING,
     "_names": set(),
     "_templates": {"_names"},
@@ -57,8 +59,8 @@ ARROWS = {
     "assembler": MEASURING | {"engines", "recording"},
     "recorder": LIVE - {"recorder", "exchange", "options", "wsgi", "asgi", ""},
     "exchange": FOUNDATION | {"engines", "recorder", "recording", "routes"},
-    "wsgi": FOUNDATION | {"exchange", "options", "recorder", "recording", "routes", "sampling"},
-    "asgi": FOUNDATION | {"exchange", "options", "recorder", "recording", "routes", "sampling"},
+    "wsgi": FOUNDATION | {"_entry", "exchange", "options", "recorder", "recording", "routes"},
+    "asgi": FOUNDATION | {"_entry", "exchange", "options", "recorder", "recording", "routes"},
     "": LIVE - {""},
     # The desk half. Of the live half it sees what the stores hold, and the scope.
     "_diff": {"errors"},
