@@ -22,15 +22,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 
 import django
 
 import requestcov
 from requestcov._source import digest_of, parse
-from requestcov.record import Batch, Block, Ledger, RequestRecord, SourceFile, new_id
+from requestcov.record import Block, RequestRecord, SourceFile
 from requestcov.sinks import open_sink
+from tests.bench.bench_storage import batches, requests_to
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS, RELEASES, ENDPOINTS, FILES, LINES, VARYING, WAYS = 30, 4, 40, 55, 38, 3, 4
@@ -91,55 +91,21 @@ def records(count: int, files: list[tuple[SourceFile, list[int]]]) -> Iterator[R
                 ]
             )
         endpoints.append(ways)
-    for seq in range(1, count + 1):
-        # Some endpoints are busy, most are not.
-        endpoint = min(int(chance.expovariate(0.15)), ENDPOINTS - 1)
-        failed = chance.random() < 0.02
-        moment = START + timedelta(days=DAYS) * (seq / (count + 1))
-        blocks = sorted((chance.choice(ways) for ways in endpoints[endpoint]), key=lambda block: block.path)
-        yield RequestRecord(
-            id=new_id(moment.timestamp()),
-            time=moment,
-            service="shop",
-            release=f"r{seq * RELEASES // (count + 1)}",
-            worker="web-1:4711",
-            seq=seq,
-            method="GET",
-            route=f"/part{endpoint}/{{id}}",
-            status=500 if failed else 200,
-            duration_ms=chance.lognormvariate(3, 1),
-            error="builtins.ValueError" if failed else None,
-            sampled_by="rate",
-            weight=100.0,
-            partial=None,
-            engine="monitoring",
-            blocks=tuple(blocks),
-        )
+    return requests_to(
+        endpoints,
+        count,
+        chance,
+        lambda seq: START + timedelta(days=DAYS) * (seq / (count + 1)),
+        lambda seq: f"r{seq * RELEASES // (count + 1)}",
+    )
 
 
 def make(path: str, count: int) -> None:
     """Write the store through the sink."""
     files = list(sources(200))
     sink = open_sink(f"sqlite:///{path}")
-    made, stored = records(count, files), 0
-    while batch := tuple(islice(made, 2000)):
-        stored += len(batch)
-        ledger = Ledger(
-            worker="web-1:4711",
-            boot="5eed",
-            service="shop",
-            release="r0",
-            started=START,
-            updated=batch[-1].time,
-            seen={f"GET /part{number}/{{id}}": stored for number in range(ENDPOINTS)},
-            excluded=stored,
-            sampled=stored,
-            stored=stored,
-            dropped={},
-            pending=0,
-        )
-        texts = tuple(source for source, _ in files) if stored == len(batch) else ()
-        sink.write(Batch(id=new_id(), records=batch, ledger=ledger, sources=texts))
+    for batch in batches(records(count, files), 2000, tuple(source for source, _ in files)):
+        sink.write(batch)
     sink.close()
 
 

@@ -18,11 +18,12 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from requestcov.cli import main as requestcov
-from requestcov.record import Batch, Block, Ledger, RequestRecord, new_id
+from requestcov.record import Batch, Block, Ledger, RequestRecord, SourceFile, new_id
 from requestcov.sinks import open_sink
 from requestcov.storage import open_store
 from requestcov.storage.results import Selection
@@ -46,16 +47,35 @@ def records(count: int, varying: int) -> Iterator[RequestRecord]:
                 [Block(path, digest, frozenset(lines[way : way + LINES])) for way in range(count_here)]
             )
         endpoints.append(ways)
+
+    def moment(seq: int) -> datetime:
+        return START + timedelta(seconds=seq * 86_000 / count, microseconds=seq)
+
+    return requests_to(endpoints, count, chance, moment, lambda seq: "3f2c1a9")
+
+
+def requests_to(
+    endpoints: Sequence[Sequence[Sequence[Block]]],
+    count: int,
+    chance: random.Random,
+    moment: Callable[[int], datetime],
+    release: Callable[[int], str],
+) -> Iterator[RequestRecord]:
+    """So many requests, of which each runs one of the ways through every file of its endpoint.
+
+    Args:
+        moment, release: of the request of a number, from 1.
+    """
     for seq in range(1, count + 1):
         # Some endpoints are busy, most are not.
-        endpoint = min(int(chance.expovariate(0.15)), ENDPOINTS - 1)
+        endpoint = min(int(chance.expovariate(0.15)), len(endpoints) - 1)
         failed = chance.random() < 0.02
         blocks = sorted((chance.choice(ways) for ways in endpoints[endpoint]), key=lambda block: block.path)
         yield RequestRecord(
-            id=new_id(),
-            time=START + timedelta(seconds=seq * 86_000 / count, microseconds=seq),
+            id=new_id(moment(seq).timestamp()),
+            time=moment(seq),
             service="shop",
-            release="3f2c1a9",
+            release=release(seq),
             worker="web-1:4711",
             seq=seq,
             method="GET",
@@ -71,11 +91,13 @@ def records(count: int, varying: int) -> Iterator[RequestRecord]:
         )
 
 
-def batches(all_records: list[RequestRecord], size: int) -> Iterator[Batch]:
-    """The records as the pipeline sends them."""
-    for first in range(0, len(all_records), size):
-        part = tuple(all_records[first : first + size])
-        stored = first + len(part)
+def batches(
+    all_records: Iterable[RequestRecord], size: int, sources: tuple[SourceFile, ...] = ()
+) -> Iterator[Batch]:
+    """The records as the pipeline sends them; the texts come with the first."""
+    coming, stored = iter(all_records), 0
+    while part := tuple(islice(coming, size)):
+        stored += len(part)
         ledger = Ledger(
             worker="web-1:4711",
             boot="5eed",
@@ -90,7 +112,8 @@ def batches(all_records: list[RequestRecord], size: int) -> Iterator[Batch]:
             dropped={},
             pending=0,
         )
-        yield Batch(id=new_id(), records=part, ledger=ledger)
+        yield Batch(id=new_id(), records=part, ledger=ledger, sources=sources)
+        sources = ()
 
 
 def timed(what: str, call) -> None:  # type: ignore[no-untyped-def]
