@@ -172,6 +172,14 @@ class RequestRecord:
         """The record as one JSON object, version 1 (docs/data-format)."""
         return {
             "v": VERSION,
+            **self.facts(),
+            "files": {block.path: _block_to_json(block) for block in self.blocks},
+            "background": {block.path: _block_to_json(block) for block in self.background},
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """All of the JSON form but what ran."""
+        return {
             "id": self.id,
             "time": format_time(self.time),
             "service": self.service,
@@ -189,8 +197,6 @@ class RequestRecord:
             "engine": self.engine,
             "labels": dict(self.labels),
             "trace_id": self.trace_id,
-            "files": {block.path: _block_to_json(block) for block in self.blocks},
-            "background": {block.path: _block_to_json(block) for block in self.background},
         }
 
     @classmethod
@@ -202,6 +208,23 @@ class RequestRecord:
         """
         if data.get("v") != VERSION:
             raise ValueError(f"record version is {data.get('v')!r}, this reads {VERSION}")
+        try:
+            blocks, background = data["files"], data.get("background", {})
+            return cls.from_facts(data, _blocks_from_json(blocks), _blocks_from_json(background))
+        except KeyError as missing:
+            raise ValueError(f"record has no field {missing.args[0]!r}") from None
+        except (TypeError, AttributeError) as wrong:
+            raise ValueError(f"record has a field of the wrong type: {wrong}") from wrong
+
+    @classmethod
+    def from_facts(
+        cls, data: Mapping[str, Any], blocks: tuple[Block, ...], background: tuple[Block, ...]
+    ) -> RequestRecord:
+        """Read what :meth:`facts` wrote; what ran is given.
+
+        Raises:
+            ValueError: a field is missing or of the wrong type; says which.
+        """
         try:
             return cls(
                 id=str(data["id"]),
@@ -221,8 +244,8 @@ class RequestRecord:
                 engine=data["engine"],
                 labels=dict(data["labels"]),
                 trace_id=data["trace_id"],
-                blocks=_blocks_from_json(data["files"]),
-                background=_blocks_from_json(data.get("background", {})),
+                blocks=blocks,
+                background=background,
             )
         except KeyError as missing:
             raise ValueError(f"record has no field {missing.args[0]!r}") from None
@@ -381,7 +404,7 @@ def _block_to_json(block: Block) -> dict[str, Any]:
 
 def _blocks_from_json(files: Mapping[str, Mapping[str, Any]]) -> tuple[Block, ...]:
     return tuple(
-        _block_from_json(
+        block_from_json(
             path, part["digest"], part["lines"], ",".join(part["branches"]) if "branches" in part else None
         )
         for path, part in sorted(files.items())
@@ -390,5 +413,10 @@ def _blocks_from_json(files: Mapping[str, Mapping[str, Any]]) -> tuple[Block, ..
 
 # Requests run much the same: most blocks of a file of records were met before.
 @lru_cache(maxsize=16_384)
-def _block_from_json(path: str, digest: str, lines: str, branches: str | None) -> Block:
+def block_from_json(path: str, digest: str, lines: str, branches: str | None) -> Block:
+    """A block of its parts as text: equal ones are one object.
+
+    Raises:
+        ValueError: not lines, or not branches.
+    """
     return Block(path, digest, parse_lines(lines), None if branches is None else parse_arcs(branches))

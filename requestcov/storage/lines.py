@@ -27,35 +27,40 @@ def record_line(record: RequestRecord) -> bytes:
 
 def ledger_line(ledger: Ledger, seen: Mapping[str, int]) -> bytes:
     """A ledger as one line; ``seen``: the endpoints whose count this line tells."""
-    return _line(
-        {
-            "v": VERSION,
-            "ledger": {
-                "worker": ledger.worker,
-                "boot": ledger.boot,
-                "service": ledger.service,
-                "release": ledger.release,
-                "started": format_time(ledger.started),
-                "updated": format_time(ledger.updated),
-                "seen": dict(seen),
-                "excluded": ledger.excluded,
-                "sampled": ledger.sampled,
-                "stored": ledger.stored,
-                "dropped": dict(ledger.dropped),
-                "pending": ledger.pending,
-            },
-        }
-    )
+    return _line({"v": VERSION, "ledger": ledger_to_json(ledger, seen)})
 
 
 def source_line(source: SourceFile) -> bytes:
-    """A file version's text as one line: ``text``, or ``base64`` when it is not UTF-8."""
+    """A file version's text as one line."""
+    return _line({"v": VERSION, "source": source_to_json(source)})
+
+
+def ledger_to_json(ledger: Ledger, seen: Mapping[str, int]) -> dict[str, Any]:
+    """A ledger as an object; ``seen``: the endpoints whose count it tells."""
+    return {
+        "worker": ledger.worker,
+        "boot": ledger.boot,
+        "service": ledger.service,
+        "release": ledger.release,
+        "started": format_time(ledger.started),
+        "updated": format_time(ledger.updated),
+        "seen": dict(seen),
+        "excluded": ledger.excluded,
+        "sampled": ledger.sampled,
+        "stored": ledger.stored,
+        "dropped": dict(ledger.dropped),
+        "pending": ledger.pending,
+    }
+
+
+def source_to_json(source: SourceFile) -> dict[str, str]:
+    """A file version's text as an object: ``text``, or ``base64`` when it is not UTF-8."""
     data = {"path": source.path, "digest": source.digest}
     try:
         data["text"] = source.text.decode()
     except UnicodeDecodeError:
         data["base64"] = base64.b64encode(source.text).decode()
-    return _line({"v": VERSION, "source": data})
+    return data
 
 
 def read_line(line: bytes) -> RequestRecord | Ledger | SourceFile:
@@ -78,18 +83,29 @@ def read_line(line: bytes) -> RequestRecord | Ledger | SourceFile:
     if data.get("v") != VERSION:
         raise ValueError(f"line version is {data.get('v')!r}, this reads {VERSION}")
     try:
-        if "ledger" in data:
-            return _ledger(data["ledger"])
-        source = data["source"]
-        text = source["text"].encode() if "text" in source else _bytes(source["base64"])
-        return SourceFile(str(source["path"]), str(source["digest"]), text)
+        return ledger_from_json(data["ledger"]) if "ledger" in data else source_from_json(data["source"])
     except KeyError as missing:
         raise ValueError(f"no field {missing.args[0]!r}") from None
     except (TypeError, AttributeError, binascii.Error) as error:
         raise ValueError(f"a field of the wrong type: {error}") from None
 
 
-def _ledger(data: Mapping[str, Any]) -> Ledger:
+def source_from_json(data: Mapping[str, Any]) -> SourceFile:
+    """Read what :func:`source_to_json` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is something else.
+    """
+    text = data["text"].encode() if "text" in data else _bytes(data["base64"])
+    return SourceFile(str(data["path"]), str(data["digest"]), text)
+
+
+def ledger_from_json(data: Mapping[str, Any]) -> Ledger:
+    """Read what :func:`ledger_to_json` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is something else.
+    """
     return Ledger(
         worker=str(data["worker"]),
         boot=str(data["boot"]),

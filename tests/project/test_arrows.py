@@ -11,7 +11,7 @@ from tests.project.package import imports, modules
 
 FOUNDATION = {"errors", "record", "config", "complaints", "native"}
 MEASURING = FOUNDATION | {"_coverage", "scope"}
-CARRYING = {"drainer", "ledger", "outlet", "pipeline", "sinks", "storage"}
+CARRYING = {"drainer", "ledger", "outlet", "pipeline", "sinks", "storage", "wire"}
 LIVE = (
     MEASURING
     | CARRYING
@@ -50,7 +50,8 @@ ARROWS = {
     "_templates": {"_names"},
     "routes": FOUNDATION | {"_names"},
     "storage": FOUNDATION,
-    "sinks": FOUNDATION | {"storage"},
+    "wire": FOUNDATION | {"storage"},
+    "sinks": FOUNDATION | {"storage", "wire"},
     "ledger": FOUNDATION,
     "outlet": FOUNDATION | {"ledger", "sinks"},
     "drainer": FOUNDATION | {"ledger", "outlet", "sinks"},
@@ -71,7 +72,7 @@ ARROWS = {
     "analysis": MEASURING | {"_diff", "_source", "_source_cache", "storage"},
     "doctor": LIVE,
     "reports": MEASURING | {"_source", "analysis", "doctor", "storage"},
-    "server": MEASURING | {"_source", "analysis", "reports", "storage", "sinks"},
+    "server": MEASURING | {"_source", "analysis", "reports", "storage", "sinks", "wire"},
     "commands": LIVE
     | {"_diff", "_git", "_source", "_source_cache", "_tests_data", "analysis", "doctor", "reports", "server"},
     "cli": {"", "commands", "errors"},
