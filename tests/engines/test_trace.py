@@ -19,6 +19,7 @@ from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import pytest
+from asgiref import current_thread_executor
 
 from requestcov import Config
 from requestcov.engines import Collection, Found
@@ -566,9 +567,7 @@ def test_work_done_in_the_requests_own_thread_is_the_requests(lab: Laboratory, m
     collection = lab.begin()
     with lab.inside(collection):
         context = copy_context()
-        task = concurrent.futures.thread._WorkItem(  # type: ignore[call-arg,unused-ignore]
-            concurrent.futures.Future(), context.run, (module.f, 0), {}
-        )
+        task = current_thread_executor._WorkItem(concurrent.futures.Future(), context.run, module.f, 0)
         module.outer(task.run)
     assert sys.gettrace() is None
     assert lab.end(collection) == {module.__file__: {5, 6, 7, 10, 11, 12}}
