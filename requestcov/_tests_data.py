@@ -75,6 +75,7 @@ def read_tests(
         measured = sorted(data.measured_files())
         contexts = any(data.measured_contexts())
     except CoverageException as wrong:
+        data.close(force=True)  # it leaves one open that is no database
         raise DataError(f"the data file {name!r} cannot be read: {wrong}.") from wrong
     fits: dict[str, list[str]] = defaultdict(list)
     unmatched = []
