@@ -1,5 +1,6 @@
 """Write the pages that are made from the code: docs/configuration.md from the table of options,
-docs/json.md and docs/json.schema.json from the types of the answers.
+docs/server-configuration.md from that of the server's settings, docs/json.md and
+docs/json.schema.json from the types of the answers.
 
 Run by ``make docs``; a test compares what is committed with what this makes.
 """
@@ -33,6 +34,7 @@ from requestcov.analysis.thin import Thin
 from requestcov.analysis.who import Who
 from requestcov.config import OPTIONS, Option
 from requestcov.reports.json import VERSION, names
+from requestcov.server.settings import SETTINGS
 
 HERE = Path(__file__).parent
 
@@ -81,6 +83,32 @@ def configuration() -> str:
         rows.append(f"| [{o.name}](#{o.name}) | `{o.variable}` | {o.kind} | {default} |")
     parts = [f"## {o.name}\n\n{o.help}\n\nDefault: {shown(o)}.\n" for o in OPTIONS]
     return OPENING + "\n".join(rows) + "\n\n" + "\n".join(parts)
+
+
+SERVER_OPENING = """\
+# Configuration of the server
+
+<!-- Made by docs/generate.py from requestcov/server/settings.py; edit that, then `make docs`. -->
+
+What `requestcov collect` and `requestcov serve` can be told, by a flag or by a variable of the environment.
+The options of the app that is recorded are in [configuration.md](configuration.md).
+
+- A flag wins over the environment, and that over the default. A variable that is set to nothing is unset.
+- A value that cannot be used, and a `REQUESTCOV_` variable that is no option, end the start with a sentence.
+- Tokens have no flag: what is on a command line, every user of the machine can read.
+
+"""
+
+
+def server_configuration() -> str:
+    """The text of docs/server-configuration.md."""
+    rows = ["| setting | flag | variable | value | default |", "| --- | --- | --- | --- | --- |"]
+    parts = []
+    for s in SETTINGS:
+        flag = f"`{s.flag}`" if s.flag else ""
+        rows.append(f"| [{s.name}](#{s.name}) | {flag} | `{s.variable}` | {s.kind} | {shown(s)} |")
+        parts.append(f"## {s.name}\n\n{s.help}\n\nDefault: {shown(s)}.\n")
+    return SERVER_OPENING + "\n".join(rows) + "\n\n" + "\n".join(parts)
 
 
 ANSWERS: tuple[tuple[str, Mapping[str, Any]], ...] = (
@@ -297,7 +325,12 @@ def section(kind: type) -> str:
     )
 
 
-PAGES = {"configuration.md": configuration, "json.md": answers, "json.schema.json": whole_schema}
+PAGES = {
+    "configuration.md": configuration,
+    "server-configuration.md": server_configuration,
+    "json.md": answers,
+    "json.schema.json": whole_schema,
+}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

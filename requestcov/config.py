@@ -294,6 +294,21 @@ OPTIONS: tuple[Option, ...] = (
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 
+SERVER_VARIABLES = frozenset(
+    PREFIX + name
+    for name in (
+        "STORE",
+        "BIND_HOST",
+        "BIND_PORT",
+        "ALLOWED_HOSTS",
+        "WRITE_TOKENS",
+        "READ_TOKENS",
+        "WRITE_TOKEN_FILE",
+        "READ_TOKEN_FILE",
+    )
+)
+"""What the collector and the dashboard read (requestcov.server.settings): an app may find it around too."""
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Config:
@@ -345,7 +360,7 @@ class Config:
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         for name in sorted(environ):
-            if not name.startswith(PREFIX):
+            if not name.startswith(PREFIX) or name in SERVER_VARIABLES:
                 continue
             option = _BY_NAME.get(name[len(PREFIX) :].lower())
             if option is None or option.variable != name:

@@ -101,7 +101,7 @@ SHARED = {
     "analysis": {"evidence", "history", "statistics", "contrast", "ranking", "significance", "tally"},
     "reports": {"terminal"},
     "commands": {"asking", "ranked", "writing"},
-    "server": set(),
+    "server": {"binding", "guard", "settings", "tokens"},
 }
 
 TREES = modules()

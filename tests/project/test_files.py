@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from requestcov.config import OPTIONS
+from requestcov.server.settings import SETTINGS
 from tests.project.package import PACKAGE, ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
@@ -84,7 +85,7 @@ def test_every_key_of_every_answer_is_explained():
 
 
 def test_every_option_named_in_the_pages_exists():
-    known = {option.variable for option in OPTIONS}
+    known = {option.variable for option in (*OPTIONS, *SETTINGS)}
     for page in PAGES:
         named = set(re.findall(r"\bREQUESTCOV_[A-Z_]*[A-Z]", page.read_text()))
         assert named <= known, page.name

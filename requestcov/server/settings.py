@@ -1,0 +1,273 @@
+"""One table of what the collector and the dashboard can be told: their flags, variables and docs page.
+
+Laws: a flag wins over the environment, and that over the default; an empty variable is an
+unset one; a value that cannot be used is refused at start-up with one sentence naming it and
+what is allowed; a token is never a flag, which every user of the machine could read in the
+list of processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from requestcov.config import OPTIONS, PREFIX, SERVER_VARIABLES, Option, has_controls
+from requestcov.errors import ConfigError
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    allowed = f"a whole number from {low} to {high}"
+
+    def parse(value: object) -> int:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(allowed)
+        return value
+
+    return parse
+
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+def _size(low: int, high: int) -> Callable[[object], int]:
+    allowed = f"a number of bytes from {low} to {high}, such as 64000000 or 64M"
+    whole = _whole(low, high)
+
+    def parse(value: object) -> int:
+        found = re.fullmatch(r"([0-9]{1,18})([kmgt]?)b?", value.lower()) if isinstance(value, str) else None
+        try:
+            return whole(int(found[1]) * _UNITS[found[2]] if found else value)
+        except ValueError:
+            raise ValueError(allowed) from None
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[object], float]:
+    allowed = f"a number from {low:g} to {high:g} seconds"
+
+    def parse(value: object) -> float:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+            value = float(value)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(allowed)
+        if math.isnan(value) or not low <= value <= high:
+            raise ValueError(allowed)
+        return float(value)
+
+    return parse
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or has_controls(value):
+        raise ValueError("a text without control characters")
+    return value
+
+
+def _list(value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, Iterable) or not all(isinstance(item, str) for item in items):
+        raise ValueError("a comma-separated list")
+    return tuple(text for item in items if (text := _text(item.strip())))
+
+
+_HOST = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9._-]{0,252}[a-z0-9_])?|\[[0-9a-f:.]{2,45}\]|\*")
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    hosts = tuple(host.lower() for host in _list(value))
+    if not all(_HOST.fullmatch(host) for host in hosts):
+        raise ValueError(
+            "a comma-separated list of host names without ports, such as collector.example.org,*.internal,"
+            "[::1], or * for any"
+        )
+    return hosts
+
+
+@dataclass(frozen=True)
+class Setting(Option):
+    """One row of the table.
+
+    Attributes:
+        flag: on the command line; ``""``: none.
+    """
+
+    flag: str = ""
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "store",
+        _text,
+        "",
+        "URL or path",
+        "The SQLite store. Empty: the first sqlite sink in REQUESTCOV_SINKS, else sqlite:///requestcov.db.",
+        flag="--store",
+    ),
+    Setting(
+        "bind_host",
+        _text,
+        "127.0.0.1",
+        "name or address",
+        "Where to listen. Anything but this machine itself (127.0.0.1, ::1, localhost) needs tokens.",
+        flag="--host",
+    ),
+    Setting(
+        "bind_port",
+        _whole(0, 65_535),
+        8650,
+        "0 to 65535",
+        "Which port to listen on. 0: one that is free, which is printed.",
+        flag="--port",
+    ),
+    Setting(
+        "allowed_hosts",
+        _hosts,
+        (),
+        "list of hosts",
+        "Names by which clients may reach the server, without ports; *.example.org is every name below it. "
+        "Empty: this machine's own where it listens on that alone, else any.",
+        flag="--allowed-hosts",
+    ),
+    Setting(
+        "write_tokens",
+        _list,
+        (),
+        "list of secrets",
+        "Tokens of which a sender must give one, each of 16 printable ASCII characters or more.",
+        secret=True,
+    ),
+    Setting(
+        "read_tokens",
+        _list,
+        (),
+        "list of secrets",
+        "Tokens of which a reader must give one, each of 16 printable ASCII characters or more.",
+        secret=True,
+    ),
+    Setting(
+        "write_token_file",
+        _text,
+        "",
+        "path",
+        "A file with further write tokens, one a line; # begins a comment.",
+        flag="--write-token-file",
+    ),
+    Setting(
+        "read_token_file",
+        _text,
+        "",
+        "path",
+        "A file with further read tokens, one a line; # begins a comment.",
+        flag="--read-token-file",
+    ),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+_APPS = {option.variable for option in OPTIONS}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Settings:
+    """Every setting, checked. Give only what differs from the default.
+
+    ``Settings(store="x.db")`` ignores the environment; :meth:`load` reads it.
+
+    Raises:
+        ConfigError: a value cannot be used, or (load) a variable is unknown.
+    """
+
+    store: str = ""
+    bind_host: str = "127.0.0.1"
+    bind_port: int = 8650
+    allowed_hosts: tuple[str, ...] = ()
+    write_tokens: tuple[str, ...] = ()
+    read_tokens: tuple[str, ...] = ()
+    write_token_file: str = ""
+    read_token_file: str = ""
+
+    def __post_init__(self) -> None:
+        for setting in SETTINGS:
+            value = _parse(setting, getattr(self, setting.name), setting.name)
+            object.__setattr__(self, setting.name, value)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Self:
+        """The environment's values, overridden by those given.
+
+        Raises:
+            ConfigError: naming the variable or setting, the value, and what is allowed.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for name in sorted(environ):
+            if not name.startswith(PREFIX) or name in _APPS:
+                continue
+            if name not in SERVER_VARIABLES:
+                raise ConfigError(_unknown(name))
+            setting = _BY_NAME[name.removeprefix(PREFIX).lower()]
+            if environ[name].strip():
+                values[setting.name] = _parse(setting, environ[name].strip(), name)
+        return cls(**values | given)
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which :meth:`load` makes the same settings, for processes started."""
+        found: dict[str, str] = {}
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            found[_BY_NAME[name].variable] = ",".join(value) if isinstance(value, tuple) else str(value)
+        return found
+
+
+def add_flags(command: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    """Declare the flags of some settings; one that is not given is not in the namespace."""
+    for setting in (_BY_NAME[name] for name in names):
+        if setting.flag:
+            command.add_argument(
+                setting.flag,
+                dest=setting.name,
+                metavar=setting.kind.upper().split()[-1],
+                default=argparse.SUPPRESS,
+                help=_help(setting).replace("%", "%%"),
+            )
+
+
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings among a command's options, checked.
+
+    Raises:
+        ConfigError: naming the flag, the value, and what is allowed.
+    """
+    return {
+        setting.name: _parse(setting, getattr(options, setting.name), setting.flag)
+        for setting in SETTINGS
+        if setting.flag and hasattr(options, setting.name)
+    }
+
+
+def _help(setting: Setting) -> str:
+    default = "" if setting.default in ("", ()) else f" Default: {setting.default}."
+    return f"{setting.help}{default} ({setting.variable})"
+
+
+def _parse(setting: Setting, value: object, said: str) -> Any:
+    try:
+        return setting.parse(value)
+    except ValueError as allowed:
+        shown = "(hidden)" if setting.secret else repr(value)[:200]
+        raise ConfigError(f"{said}={shown} cannot be used: allowed is {allowed}.") from None
+
+
+def _unknown(name: str) -> str:
+    known = sorted(_APPS | SERVER_VARIABLES)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+    return f"{name} is not an option of requestcov: {hint}"
