@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -199,59 +199,6 @@ class RequestRecord:
             "trace_id": self.trace_id,
         }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> RequestRecord:
-        """Read what :meth:`to_json` wrote.
-
-        Raises:
-            ValueError: the object is not a version 1 record; says which field.
-        """
-        if data.get("v") != VERSION:
-            raise ValueError(f"record version is {data.get('v')!r}, this reads {VERSION}")
-        try:
-            blocks, background = data["files"], data.get("background", {})
-            return cls.from_facts(data, _blocks_from_json(blocks), _blocks_from_json(background))
-        except KeyError as missing:
-            raise ValueError(f"record has no field {missing.args[0]!r}") from None
-        except (TypeError, AttributeError) as wrong:
-            raise ValueError(f"record has a field of the wrong type: {wrong}") from wrong
-
-    @classmethod
-    def from_facts(
-        cls, data: Mapping[str, Any], blocks: tuple[Block, ...], background: tuple[Block, ...]
-    ) -> RequestRecord:
-        """Read what :meth:`facts` wrote; what ran is given.
-
-        Raises:
-            ValueError: a field is missing or of the wrong type; says which.
-        """
-        try:
-            return cls(
-                id=str(data["id"]),
-                time=parse_time(data["time"]),
-                service=data["service"],
-                release=data["release"],
-                worker=data["worker"],
-                seq=int(data["seq"]),
-                method=data["method"],
-                route=data["route"],
-                status=data["status"],
-                duration_ms=float(data["duration_ms"]),
-                error=data["error"],
-                sampled_by=data["sampled_by"],
-                weight=float(data["weight"]),
-                partial=data["partial"],
-                engine=data["engine"],
-                labels=dict(data["labels"]),
-                trace_id=data["trace_id"],
-                blocks=blocks,
-                background=background,
-            )
-        except KeyError as missing:
-            raise ValueError(f"record has no field {missing.args[0]!r}") from None
-        except (TypeError, AttributeError) as wrong:
-            raise ValueError(f"record has a field of the wrong type: {wrong}") from wrong
-
 
 @dataclass(frozen=True, kw_only=True)
 class Ledger:
@@ -349,7 +296,8 @@ def format_lines(lines: Iterable[int]) -> str:
 
 _RANGE = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
 _ARC = re.compile(r"(-?[0-9]{1,9})-(-?[0-9]{1,9})")
-MAX_LINE = 10_000_000
+MAX_LINE = 1_000_000
+"""The last line that a file may have: what a range of lines makes stays small."""
 
 
 def parse_lines(text: str) -> frozenset[int]:
@@ -400,23 +348,3 @@ def _block_to_json(block: Block) -> dict[str, Any]:
     if block.branches is not None:
         data["branches"] = [f"{a}-{b}" for a, b in sorted(block.branches)]
     return data
-
-
-def _blocks_from_json(files: Mapping[str, Mapping[str, Any]]) -> tuple[Block, ...]:
-    return tuple(
-        block_from_json(
-            path, part["digest"], part["lines"], ",".join(part["branches"]) if "branches" in part else None
-        )
-        for path, part in sorted(files.items())
-    )
-
-
-# Requests run much the same: most blocks of a file of records were met before.
-@lru_cache(maxsize=16_384)
-def block_from_json(path: str, digest: str, lines: str, branches: str | None) -> Block:
-    """A block of its parts as text: equal ones are one object.
-
-    Raises:
-        ValueError: not lines, or not branches.
-    """
-    return Block(path, digest, parse_lines(lines), None if branches is None else parse_arcs(branches))

@@ -2,25 +2,40 @@
 
 Laws: a batch is self-contained, whatever was sent before it; what several of its
 requests have in common (a version of a file, a block, an execution path) stands in it
-once; ASCII only, so that a path that is not UTF-8 survives as an escape; what
-cannot be understood is refused with a sentence, never guessed. The format is
-described in docs/wire-format.
+once; ASCII only, so that a path that is not UTF-8 survives as an escape; a field that is
+not known is passed over; what cannot be understood is refused with a sentence, never
+guessed. The format is described in docs/wire-format.
 """
 
 from __future__ import annotations
 
-import binascii
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
 
-from requestcov.record import VERSION, Batch, Block, RequestRecord, block_from_json
-from requestcov.storage.lines import ledger_from_json, ledger_to_json, source_from_json, source_to_json
+from requestcov.reading import (
+    check_version,
+    file_path,
+    ledger_from_json,
+    read_block,
+    read_json,
+    record_from_facts,
+    source_digest,
+    source_from_json,
+)
+from requestcov.record import VERSION, Batch, Block, RequestRecord
+from requestcov.storage.lines import ledger_to_json, source_to_json
+
+T = TypeVar("T")
 
 PATH = "/v1/batches"
 """Where a collector takes batches, by POST."""
 
 CONTENT_TYPE = "application/json"
+
+_ID = re.compile("[!-~]{1,100}")
 
 
 def encode(batch: Batch) -> bytes:
@@ -53,29 +68,23 @@ def decode(document: bytes) -> Batch:
     Raises:
         ValueError: it is no version 1 batch; says what is wrong, and where.
     """
+    data = read_json(document)
+    check_version(data)
+    if not isinstance(data.get("id"), str) or not _ID.fullmatch(data["id"]):
+        raise ValueError("id: it is not a text of 1 to 100 printable ASCII characters")
     try:
-        data = json.loads(document)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise ValueError("not a JSON object")
-    if data.get("v") != VERSION:
-        raise ValueError(f"batch version is {data.get('v')!r}, this reads {VERSION}")
-    try:
-        blocks = _blocks(data["files"], data["blocks"])
-        spectra = [tuple(sorted((blocks[n] for n in numbers), key=_path)) for numbers in data["spectra"]]
-        return Batch(
-            id=str(data["id"]),
-            records=tuple(_record(fields, spectra) for fields in data["records"]),
-            ledger=ledger_from_json(data["ledger"]),
-            sources=tuple(source_from_json(source) for source in data["sources"]),
-        )
-    except KeyError as missing:
-        raise ValueError(f"no field {missing.args[0]!r}") from None
-    except IndexError:
-        raise ValueError("a number points past the end of its table") from None
-    except (TypeError, AttributeError, binascii.Error) as error:
-        raise ValueError(f"a field of the wrong type: {error}") from None
+        ledger = ledger_from_json(data.get("ledger"))
+    except ValueError as wrong:
+        raise ValueError(f"ledger: {wrong}") from None
+    files = _each("files", data, _file)
+    blocks = _each("blocks", data, lambda row: _block(row, files))
+    spectra = _each("spectra", data, lambda numbers: _spectrum(numbers, blocks))
+    return Batch(
+        id=data["id"],
+        records=tuple(_each("records", data, lambda fields: _record(fields, spectra))),
+        ledger=ledger,
+        sources=tuple(_each("sources", data, source_from_json)),
+    )
 
 
 class _Tables:
@@ -104,19 +113,56 @@ class _Tables:
         return number
 
 
-def _blocks(files: Sequence[Sequence[str]], rows: Sequence[Sequence[Any]]) -> list[Block]:
-    found = []
-    for row in rows:
-        path, digest = files[row[0]]
-        branches = ",".join(row[2]) if len(row) > 2 else None
-        found.append(block_from_json(path, digest, row[1], branches))
+def _each(name: str, data: Mapping[str, Any], read: Callable[[Any], T]) -> list[T]:
+    """What each item of a list is read as."""
+    items = data.get(name)
+    if not isinstance(items, list):
+        raise ValueError(f"{name}: it is not a list" if name in data else f"no field {name!r}")
+    found: list[T] = []
+    try:
+        for item in items:
+            found.append(read(item))
+    except ValueError as wrong:
+        raise ValueError(f"{name}[{len(found)}]: {wrong}") from None
     return found
 
 
-def _record(fields: Mapping[str, Any], spectra: Sequence[tuple[Block, ...]]) -> RequestRecord:
-    background = fields["background"]
-    later = () if background is None else spectra[background]
-    return RequestRecord.from_facts(fields, spectra[fields["spectrum"]], later)
+def _file(row: Any) -> tuple[str, str]:
+    if not isinstance(row, list) or len(row) != 2:
+        raise ValueError("it is not a list of a path and a digest")
+    return file_path(row[0]), source_digest(row[1])
+
+
+def _block(row: Any, files: Sequence[tuple[str, str]]) -> Block:
+    if not isinstance(row, list) or len(row) not in (2, 3):
+        raise ValueError("it is not a list of a file's number, lines and, where measured, branches")
+    if len(row) == 3 and row[2] is None:
+        raise ValueError("its branches are null")
+    return read_block(*_at("files", row[0], files), *row[1:])
+
+
+def _spectrum(numbers: Any, blocks: Sequence[Block]) -> tuple[Block, ...]:
+    if not isinstance(numbers, list):
+        raise ValueError("it is not a list of blocks' numbers")
+    found = sorted([_at("blocks", number, blocks) for number in numbers], key=_path)
+    if any(one.path == other.path for one, other in pairwise(found)):
+        raise ValueError("two of its blocks are of one file")
+    return tuple(found)
+
+
+def _record(fields: Any, spectra: Sequence[tuple[Block, ...]]) -> RequestRecord:
+    if not isinstance(fields, dict):
+        raise ValueError("it is not an object")
+    ran = _at("spectra", fields.get("spectrum"), spectra)
+    later = fields.get("background")
+    return record_from_facts(fields, ran, () if later is None else _at("spectra", later, spectra))
+
+
+def _at(name: str, number: Any, table: Sequence[T]) -> T:
+    """The item of a table that a number points to."""
+    if type(number) is not int or not 0 <= number < len(table):
+        raise ValueError(f"it does not point into {name}")
+    return table[number]
 
 
 def _path(block: Block) -> str:

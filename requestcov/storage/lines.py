@@ -9,12 +9,18 @@ described in docs/data-format.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from requestcov.record import VERSION, Ledger, RequestRecord, SourceFile, format_time, parse_time
+from requestcov.reading import (
+    check_version,
+    ledger_from_json,
+    read_json,
+    record_from_json,
+    source_from_json,
+)
+from requestcov.record import VERSION, Ledger, RequestRecord, SourceFile, format_time
 
 HEAD = b'{"v":%d,' % VERSION
 """How every line begins: tells our files from others'."""
@@ -72,58 +78,11 @@ def read_line(line: bytes) -> RequestRecord | Ledger | SourceFile:
     Raises:
         ValueError: the line is not one of ours; says why.
     """
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(data, dict):
-        raise ValueError("not a JSON object")
-    if "ledger" not in data and "source" not in data:
-        return RequestRecord.from_json(data)
-    if data.get("v") != VERSION:
-        raise ValueError(f"line version is {data.get('v')!r}, this reads {VERSION}")
-    try:
-        return ledger_from_json(data["ledger"]) if "ledger" in data else source_from_json(data["source"])
-    except KeyError as missing:
-        raise ValueError(f"no field {missing.args[0]!r}") from None
-    except (TypeError, AttributeError, binascii.Error) as error:
-        raise ValueError(f"a field of the wrong type: {error}") from None
-
-
-def source_from_json(data: Mapping[str, Any]) -> SourceFile:
-    """Read what :func:`source_to_json` wrote.
-
-    Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is something else.
-    """
-    text = data["text"].encode() if "text" in data else _bytes(data["base64"])
-    return SourceFile(str(data["path"]), str(data["digest"]), text)
-
-
-def ledger_from_json(data: Mapping[str, Any]) -> Ledger:
-    """Read what :func:`ledger_to_json` wrote.
-
-    Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is something else.
-    """
-    return Ledger(
-        worker=str(data["worker"]),
-        boot=str(data["boot"]),
-        service=str(data["service"]),
-        release=str(data["release"]),
-        started=parse_time(data["started"]),
-        updated=parse_time(data["updated"]),
-        seen={str(name): int(count) for name, count in data["seen"].items()},
-        excluded=int(data["excluded"]),
-        sampled=int(data["sampled"]),
-        stored=int(data["stored"]),
-        dropped={str(name): int(count) for name, count in data["dropped"].items()},
-        pending=int(data["pending"]),
-    )
-
-
-def _bytes(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    data = read_json(line)
+    check_version(data)
+    if "ledger" in data:
+        return ledger_from_json(data["ledger"])
+    return source_from_json(data["source"]) if "source" in data else record_from_json(data)
 
 
 def _line(data: Mapping[str, Any]) -> bytes:

@@ -158,11 +158,11 @@ def recorded(app: Any, asgi: bool, scope: str, branch: bool, out: Path) -> Any:
 def records(out: Path) -> list[Ran]:
     """What requestcov wrote, by request."""
     from requestcov import flush
-    from requestcov.record import RequestRecord
+    from requestcov.reading import record_from_json
 
     assert flush(10)
     lines = [json.loads(line) for line in out.read_text().splitlines()]
-    found = [RequestRecord.from_json(line) for line in lines if "id" in line]
+    found = [record_from_json(line) for line in lines if "id" in line]
     found.sort(key=lambda record: record.seq)
     assert all(record.partial is None for record in found)
     return [

@@ -28,7 +28,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from requestcov import ASGIMiddleware, Config, WSGIMiddleware, annotate, flush
-from requestcov.record import RequestRecord
+from requestcov.reading import record_from_json
 
 CASES = 40
 HEAD = """import asyncio, contextlib, time
@@ -277,7 +277,7 @@ def main(how: str, count: int, branch: bool) -> dict[str, Any]:
             sys.setswitchinterval(before)
         assert flush(60)
         lines = [json.loads(line) for line in store.read_text().splitlines()]
-        records = [RequestRecord.from_json(line) for line in lines if "id" in line]
+        records = [record_from_json(line) for line in lines if "id" in line]
         ledgers = [line["ledger"] for line in lines if "ledger" in line]
         # In a file, a later line names only the endpoints whose count has changed.
         seen = {endpoint: number for ledger in ledgers for endpoint, number in ledger["seen"].items()}

@@ -11,7 +11,7 @@ from tests.project.package import imports, modules
 
 FOUNDATION = {"errors", "record", "config", "complaints", "native"}
 MEASURING = FOUNDATION | {"_coverage", "scope"}
-CARRYING = {"drainer", "ledger", "outlet", "pipeline", "sinks", "storage", "wire"}
+CARRYING = {"drainer", "ledger", "outlet", "pipeline", "reading", "sinks", "storage", "wire"}
 LIVE = (
     MEASURING
     | CARRYING
@@ -37,6 +37,7 @@ LIVE = (
 ARROWS = {
     "errors": set(),
     "record": set(),
+    "reading": {"record"},
     "native": set(),
     "complaints": set(),
     "config": {"errors"},
@@ -49,8 +50,8 @@ ARROWS = {
     "_names": set(),
     "_templates": {"_names"},
     "routes": FOUNDATION | {"_names"},
-    "storage": FOUNDATION,
-    "wire": FOUNDATION | {"storage"},
+    "storage": FOUNDATION | {"reading"},
+    "wire": FOUNDATION | {"reading", "storage"},
     "sinks": FOUNDATION | {"storage", "wire"},
     "ledger": FOUNDATION,
     "outlet": FOUNDATION | {"ledger", "sinks"},

@@ -44,8 +44,13 @@ def sink_for(path: Path, query: str = "") -> FileSink:
 def test_what_is_written_comes_back(path: Path) -> None:
     """Records, ledger and sources, with texts that are not Unicode."""
     odd = "caf\udce9/\x00😀.py"
-    one = record(1, blocks=(Block(odd, "", frozenset({1, 2, 9})),), background=(MODELS,), labels={"a": odd})
-    sources = [SourceFile(odd, "d", b"\xff\x00"), SourceFile("a.py", "e", "ü\n".encode())]
+    one = record(
+        1,
+        blocks=(Block(odd.replace("\0", ""), "", frozenset({1, 2, 9})),),
+        background=(MODELS,),
+        labels={"a": odd},
+    )
+    sources = [SourceFile(odd.replace("\0", ""), "d", b"\xff\x00"), SourceFile("a.py", "e", "ü\n".encode())]
     given = batch([one], ledger(1, seen={odd: 3}, dropped={"queue_full": 1}), sources)
     sink_for(path).write(given)
     back, *texts, counts = read(path)
