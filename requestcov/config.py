@@ -305,6 +305,13 @@ SERVER_VARIABLES = frozenset(
         "READ_TOKENS",
         "WRITE_TOKEN_FILE",
         "READ_TOKEN_FILE",
+        "WORKERS",
+        "MAX_BODY",
+        "MAX_DOCUMENT",
+        "MAX_RECORDS",
+        "MAX_WAITING",
+        "BODY_TIMEOUT",
+        "DAILY_QUOTA",
     )
 )
 """What the collector and the dashboard read (requestcov.server.settings): an app may find it around too."""

@@ -35,6 +35,9 @@ PATH = "/v1/batches"
 
 CONTENT_TYPE = "application/json"
 
+MAX_PACKED = 50_000_000
+"""Bytes of all blocks' lines as numbits: 27,500 blocks in files of 2,000 lines have 7 million."""
+
 _ID = re.compile("[!-~]{1,100}")
 
 
@@ -77,7 +80,8 @@ def decode(document: bytes) -> Batch:
     except ValueError as wrong:
         raise ValueError(f"ledger: {wrong}") from None
     files = _each("files", data, _file)
-    blocks = _each("blocks", data, lambda row: _block(row, files))
+    room = _Room()
+    blocks = _each("blocks", data, lambda row: room.holds(_block(row, files)))
     spectra = _each("spectra", data, lambda numbers: _spectrum(numbers, blocks))
     return Batch(
         id=data["id"],
@@ -111,6 +115,20 @@ class _Tables:
                 row.append([f"{a}-{b}" for a, b in sorted(block.branches)])
             self.rows.append(row)
         return number
+
+
+class _Room:
+    """What the blocks of one document may take: a few characters stand for a million lines."""
+
+    def __init__(self) -> None:
+        self._left = MAX_PACKED
+
+    def holds(self, block: Block) -> Block:
+        """The block, if there is room for it."""
+        self._left -= len(block.numbits)
+        if self._left < 0:
+            raise ValueError("the lines of all blocks up to here are too many")
+        return block
 
 
 def _each(name: str, data: Mapping[str, Any], read: Callable[[Any], T]) -> list[T]:

@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from requestcov.config import OPTIONS, PREFIX, SERVER_VARIABLES, Option, has_controls
+from requestcov.config import OPTIONS, PREFIX, SERVER_VARIABLES, Config, Option, has_controls
 from requestcov.errors import ConfigError
+
+DEFAULT_STORE = "sqlite:///requestcov.db"
 
 
 def _whole(low: int, high: int) -> Callable[[object], int]:
@@ -169,6 +171,63 @@ SETTINGS: tuple[Setting, ...] = (
         "A file with further read tokens, one a line; # begins a comment.",
         flag="--read-token-file",
     ),
+    Setting(
+        "workers",
+        _whole(1, 64),
+        1,
+        "1 to 64",
+        "Processes of the collector, which share its port and its store.",
+        flag="--workers",
+    ),
+    Setting(
+        "max_body",
+        _size(1_000, 1_000_000_000),
+        16_000_000,
+        "bytes",
+        "The longest body the collector reads, as it is sent (compressed). Longer ones are refused with 413.",
+        flag="--max-body",
+    ),
+    Setting(
+        "max_document",
+        _size(1_000, 1_000_000_000),
+        64_000_000,
+        "bytes",
+        "The longest document the collector reads, decompressed. Longer ones are refused with 413.",
+        flag="--max-document",
+    ),
+    Setting(
+        "max_records",
+        _whole(1, 1_000_000),
+        10_000,
+        "1 to 1000000",
+        "Records of one batch, at most. More are refused with 413.",
+        flag="--max-records",
+    ),
+    Setting(
+        "max_waiting",
+        _whole(1, 10_000),
+        64,
+        "1 to 10000",
+        "Batches that wait in one process to be committed, at most. Further ones are refused with 503, "
+        "and come again.",
+        flag="--max-waiting",
+    ),
+    Setting(
+        "body_timeout",
+        _seconds(0.1, 3600),
+        20.0,
+        "seconds",
+        "Until a body is whole. Slower ones are refused with 408.",
+        flag="--body-timeout",
+    ),
+    Setting(
+        "daily_quota",
+        _size(0, 10**15),
+        0,
+        "bytes",
+        "What each write token may send a UTC day, decompressed. More is refused with 429. 0: no limit.",
+        flag="--daily-quota",
+    ),
 )
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -193,6 +252,13 @@ class Settings:
     read_tokens: tuple[str, ...] = ()
     write_token_file: str = ""
     read_token_file: str = ""
+    workers: int = 1
+    max_body: int = 16_000_000
+    max_document: int = 64_000_000
+    max_records: int = 10_000
+    max_waiting: int = 64
+    body_timeout: float = 20.0
+    daily_quota: int = 0
 
     def __post_init__(self) -> None:
         for setting in SETTINGS:
@@ -217,6 +283,15 @@ class Settings:
             if environ[name].strip():
                 values[setting.name] = _parse(setting, environ[name].strip(), name)
         return cls(**values | given)
+
+    def place(self) -> str:
+        """The store: a path or a URL.
+
+        Raises:
+            ConfigError: none is set, and the app's options cannot be used.
+        """
+        sinks = () if self.store else Config.load().sinks
+        return self.store or next((sink for sink in sinks if sink.startswith("sqlite:")), DEFAULT_STORE)
 
     def environment(self) -> dict[str, str]:
         """The variables from which :meth:`load` makes the same settings, for processes started."""

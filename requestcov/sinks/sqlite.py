@@ -16,13 +16,17 @@ import sqlite3
 import threading
 import time
 import weakref
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 from requestcov.errors import SinkError, StoreError
 from requestcov.record import Batch
 from requestcov.sinks import path as place
 from requestcov.storage.sqlite_schema import is_corrupt
-from requestcov.storage.sqlite_writer import Writer
+from requestcov.storage.sqlite_writer import BUSY_SECONDS, Added, Writer
+
+T = TypeVar("T")
 
 _log = logging.getLogger("requestcov")
 
@@ -46,14 +50,18 @@ def open_sqlite(url: str) -> SqliteSink:
 class SqliteSink:
     """Writes batches to one database.
 
+    Args:
+        busy_seconds: how long one attempt waits for another process's transaction.
+
     Attributes:
         name: the URL.
         path: absolute path of the database.
     """
 
-    def __init__(self, path: str, *, name: str) -> None:
+    def __init__(self, path: str, *, name: str, busy_seconds: float = BUSY_SECONDS) -> None:
         self.name = name
         self.path = path
+        self._busy_seconds = busy_seconds
         self._writer: Writer | None = None
         self._file: tuple[int, int] | None = None
         self._pid = 0
@@ -69,15 +77,36 @@ class SqliteSink:
             SinkError: it is not kept; says why.
             OSError: the directory or the file cannot be made.
         """
+        self._use(lambda writer: writer.write(batch))
+
+    def write_all(self, batches: Sequence[Batch]) -> list[Added]:
+        """Commit batches in one transaction; what became of the records of each.
+
+        Raises:
+            SinkError: none of them is kept; says why.
+            OSError: the directory or the file cannot be made.
+        """
+        return self._use(lambda writer: writer.add_batches(batches))
+
+    def touch(self) -> None:
+        """Find out whether something could be committed now.
+
+        Raises:
+            SinkError: no; says why.
+            OSError: the directory or the file cannot be made.
+        """
+        self._use(Writer.touch)
+
+    def _use(self, use: Callable[[Writer], T]) -> T:
         with self._lock:
             try:
                 try:
-                    self._opened().write(batch)
+                    return use(self._opened())
                 except sqlite3.Error as error:
                     if not is_corrupt(error):
                         raise
                     self._set_aside(error)
-                    self._opened().write(batch)
+                    return use(self._opened())
             except sqlite3.Error as error:
                 if not _is_busy(error):
                     self._let_go()  # A failed disk may leave a connection in a state of its own.
@@ -116,7 +145,7 @@ class SqliteSink:
                 place.sync_directory(self.path)
             self._file = _identity(self.path)
             self._pid = os.getpid()
-            self._writer = Writer(self.path)
+            self._writer = Writer(self.path, self._busy_seconds)
         return self._writer
 
     def _let_go(self) -> None:

@@ -93,11 +93,25 @@ class Writer:
             sqlite3.Error: nothing of it is kept.
         """
         with self.transaction():
-            added = self._write_records(records)
-            for ledger in ledgers:
-                self.write_ledger(ledger)
-            self.write_sources(sources)
-        return added
+            return self._put(records, ledgers, sources)
+
+    def add_batches(self, batches: Iterable[Batch]) -> list[Added]:
+        """Keep batches of several processes in one transaction, all or nothing; what became of each.
+
+        Raises:
+            sqlite3.Error: nothing of them is kept.
+        """
+        with self.transaction():
+            return [self._put(batch.records, (batch.ledger,), batch.sources) for batch in batches]
+
+    def touch(self) -> None:
+        """Commit a change that changes nothing.
+
+        Raises:
+            sqlite3.Error: the database cannot be written.
+        """
+        with self.transaction() as connection:
+            connection.execute("UPDATE store SET late = late")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -138,6 +152,15 @@ class Writer:
         self._origins: dict[tuple[str, str], int] = {}
         self._cohorts: dict[tuple[str, str, str, bool, int], int] = {}
         self._bases: dict[int, tuple[int, frozenset[int]]] = {}
+
+    def _put(
+        self, records: Iterable[RequestRecord], ledgers: Iterable[Ledger], sources: Iterable[SourceFile]
+    ) -> Added:
+        added = self._write_records(records)
+        for ledger in ledgers:
+            self.write_ledger(ledger)
+        self.write_sources(sources)
+        return added
 
     def _write_records(self, records: Iterable[RequestRecord]) -> Added:
         late = known = 0

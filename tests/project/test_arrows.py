@@ -73,7 +73,7 @@ ARROWS = {
     "analysis": MEASURING | {"_diff", "_source", "_source_cache", "storage"},
     "doctor": LIVE,
     "reports": MEASURING | {"_source", "analysis", "doctor", "storage"},
-    "server": MEASURING | {"_source", "analysis", "reports", "storage", "sinks", "wire"},
+    "server": MEASURING | {"", "_source", "analysis", "reading", "reports", "storage", "sinks", "wire"},
     "commands": LIVE
     | {"_diff", "_git", "_source", "_source_cache", "_tests_data", "analysis", "doctor", "reports", "server"},
     "cli": {"", "commands", "errors"},
@@ -102,7 +102,7 @@ SHARED = {
     "analysis": {"evidence", "history", "statistics", "contrast", "ranking", "significance", "tally"},
     "reports": {"terminal"},
     "commands": {"asking", "ranked", "writing"},
-    "server": {"binding", "guard", "settings", "tokens"},
+    "server": {"binding", "guard", "logs", "settings", "tokens"},
 }
 
 TREES = modules()
@@ -115,8 +115,8 @@ def part_of(name):
 
 
 def kind_of(name):
-    """sqlite_schema and sqlite_writer are modules of one storage, sqlite; a folder itself is of none."""
-    return "".join(name.split(".")[2:]).split("_")[0]
+    """sqlite_schema and sqlite_writer are of one storage, sqlite; collector.app of the server's collector."""
+    return "".join(name.split(".")[2:3]).split("_")[0]
 
 
 def ours(tree):

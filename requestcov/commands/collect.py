@@ -1,0 +1,64 @@
+"""``requestcov collect``: the collector, as a process or several."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from requestcov.commands.asking import Refused, say
+from requestcov.commands.writing import store_to_write
+
+DESCRIPTION = "Take records that apps send by their https sink, on any number of machines, into one store."
+
+FLAGS = (
+    "store",
+    "bind_host",
+    "bind_port",
+    "allowed_hosts",
+    "write_token_file",
+    "read_token_file",
+    "workers",
+    "max_body",
+    "max_document",
+    "max_records",
+    "max_waiting",
+    "body_timeout",
+    "daily_quota",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The server's settings that concern the collector."""
+    from requestcov.server.settings import add_flags
+
+    add_flags(parser, FLAGS)
+    parser.epilog = "Tokens are read from REQUESTCOV_WRITE_TOKENS and REQUESTCOV_READ_TOKENS, or from files."
+
+
+def run(options: argparse.Namespace) -> None:
+    """Listen, say where, and serve until a signal."""
+    try:
+        import requestcov.server.collector  # noqa: F401  # finds out whether what it needs is installed
+        from requestcov.server.running import run as serve
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        if package == "requestcov":
+            raise
+        raise Refused(f"the collector needs the package {package}: pip install requestcov[server]") from None
+    from requestcov.server.binding import address, listen, require_tokens
+    from requestcov.server.settings import Settings, given
+    from requestcov.server.tokens import load_tokens
+
+    settings = Settings.load(**given(options))
+    write = load_tokens(settings.write_tokens, settings.write_token_file, "REQUESTCOV_WRITE_TOKENS")
+    load_tokens(settings.read_tokens, settings.read_token_file, "REQUESTCOV_READ_TOKENS")
+    require_tokens(settings.bind_host, write, "write")
+    place = settings.place()
+    with store_to_write(place, create=True):
+        pass  # What is wrong with it is said here, not to the senders.
+    listening = listen(settings.bind_host, settings.bind_port)
+    sys.stdout.write(f"requestcov collects into {place} at {address(listening)}\n")
+    sys.stdout.flush()
+    if not write:
+        say("without write tokens, any program of this machine may send records.")
+    serve("requestcov.server.collector:collector", settings, listening)
