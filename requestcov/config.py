@@ -9,144 +9,16 @@ Config touches nothing: no file, no thread, no import.
 from __future__ import annotations
 
 import difflib
-import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from requestcov import _values
 from requestcov.errors import ConfigError
 
 PREFIX = "REQUESTCOV_"
-
-_TRUE = ("1", "true", "yes", "on")
-_FALSE = ("0", "false", "no", "off")
-
-
-def _boolean(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    text = value.lower() if isinstance(value, str) else ""
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise ValueError(f"one of {', '.join(_TRUE)} or {', '.join(_FALSE)}")
-
-
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-
-
-def _number(low: float, high: float, unit: str = "") -> Callable[[object], float]:
-    allowed = f"a number from {low:g} to {high:g}{unit}"
-
-    def parse(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-            raise ValueError(allowed)
-        # float() also reads "1_000" and other scripts' digits: nobody who writes those means them.
-        if isinstance(value, str) and not _DECIMAL.fullmatch(value):
-            raise ValueError(allowed)
-        try:
-            number = float(value)
-        except OverflowError:
-            raise ValueError(allowed) from None
-        if math.isnan(number) or not low <= number <= high:
-            raise ValueError(allowed)
-        return number
-
-    return parse
-
-
-def _integer(low: int, high: int, unit: str = "") -> Callable[[object], int]:
-    allowed = f"a whole number from {low} to {high}{unit}"
-
-    def parse(value: object) -> int:
-        if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(allowed)
-        return value
-
-    return parse
-
-
-def _words(value: object) -> tuple[str, ...]:
-    """A comma-separated text, or any iterable of texts; ``\\,`` is a comma itself."""
-    allowed = "a comma-separated list (write \\, for a comma inside an item)"
-    if isinstance(value, str):
-        parts = re.split(r"(?<!\\),", value)
-        items = [part.replace("\\,", ",").strip() for part in parts]
-    elif isinstance(value, Iterable):
-        items = list(value)
-        if not all(isinstance(item, str) for item in items):
-            raise ValueError(allowed)
-    else:
-        raise ValueError(allowed)
-    if any(has_controls(item) for item in items):
-        raise ValueError(f"{allowed} without control characters")
-    return tuple(item for item in items if item)
-
-
-def _patterns(value: object) -> tuple[str, ...]:
-    patterns = _words(value)
-    if not all(pattern.startswith(("/", "*", "?")) for pattern in patterns):
-        raise ValueError("a comma-separated list of patterns for the whole path, each from its first /")
-    return patterns
-
-
-def has_controls(text: str) -> bool:
-    """Whether a text has characters that could break a log line, a header or a path."""
-    return any(ord(char) < 32 or ord(char) == 127 for char in text)
-
-
-def _methods(value: object) -> tuple[str, ...]:
-    items = _words(value)
-    for item in items:
-        if not re.fullmatch(r"[A-Za-z]{1,20}", item):
-            raise ValueError("a comma-separated list of HTTP methods, such as HEAD,OPTIONS")
-    return tuple(item.upper() for item in items)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not _is_label(value):
-        raise ValueError("a UTF-8 text of at most 200 characters without control characters")
-    return value
-
-
-def _is_label(text: str) -> bool:
-    # A variable that is not UTF-8 arrives with lone surrogates, which no JSON or database takes.
-    return len(text) <= 200 and not has_controls(text) and not re.search(r"[\ud800-\udfff]", text)
-
-
-def _secret(value: object) -> str:
-    allowed = "16 to 200 printable ASCII characters without spaces"
-    if not isinstance(value, str):
-        raise ValueError(allowed)
-    if value and not re.fullmatch(r"[!-~]{16,200}", value):
-        raise ValueError(allowed)
-    return value
-
-
-def _labels(value: object) -> dict[str, str]:
-    allowed = "a comma-separated list of key=value"
-    if isinstance(value, Mapping):
-        pairs = [(key, item) for key, item in value.items()]
-    else:
-        pairs = []
-        for item in _words(value):
-            key, equals, label = item.partition("=")
-            if not equals:
-                raise ValueError(allowed)
-            pairs.append((key.strip(), label.strip()))
-    for key, item in pairs:
-        if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", key):
-            raise ValueError(f"{allowed}; a key is a letter and up to 63 letters, digits, _ . -")
-        if not isinstance(item, str) or not _is_label(item):
-            raise ValueError(
-                f"{allowed}; a value is a UTF-8 text of at most 200 characters without control characters"
-            )
-    return dict(pairs)
 
 
 @dataclass(frozen=True)
@@ -189,37 +61,41 @@ DEFAULT_EXCLUDE = (
 )
 
 OPTIONS: tuple[Option, ...] = (
-    Option("enabled", _boolean, True, "boolean", "Off: the wrapper hands every call straight to the app."),
-    Option("sample_rate", _number(0, 1), 0.01, "0 to 1", "Share of requests recorded by chance."),
+    Option(
+        "enabled", _values.boolean, True, "boolean", "Off: the wrapper hands every call straight to the app."
+    ),
+    Option("sample_rate", _values.number(0, 1), 0.01, "0 to 1", "Share of requests recorded by chance."),
     Option(
         "first",
-        _integer(0, 10_000),
+        _values.integer(0, 10_000),
         5,
         "0 to 10000",
         "The first N requests of every endpoint, in every process, are always recorded.",
     ),
     Option(
         "source",
-        _words,
+        _values.words,
         (),
         "list",
         "Directories or packages to measure. Empty: what coverage.py's configuration says, "
         "and else the working directory.",
     ),
-    Option("include", _words, (), "list", "Only files that match one of these patterns (coverage.py's)."),
-    Option("omit", _words, (), "list", "No file that matches one of these patterns (coverage.py's)."),
-    Option("branch", _boolean, False, "boolean", "Record branches beside lines."),
+    Option(
+        "include", _values.words, (), "list", "Only files that match one of these patterns (coverage.py's)."
+    ),
+    Option("omit", _values.words, (), "list", "No file that matches one of these patterns (coverage.py's)."),
+    Option("branch", _values.boolean, False, "boolean", "Record branches beside lines."),
     Option(
         "sinks",
-        _words,
+        _values.words,
         ("sqlite:///requestcov.db",),
         "list of URLs",
-        "Where records go: sqlite:///path.db, file:///path.jsonl, or a scheme that an "
-        "installed package adds. Three slashes for a relative path, four for an absolute one.",
+        "Where records go: sqlite:///path.db, file:///path.jsonl, https://host:port of a collector, or a "
+        "scheme that an installed package adds. Three slashes for a relative path, four for an absolute one.",
     ),
     Option(
         "keep_sources",
-        _boolean,
+        _values.boolean,
         True,
         "boolean",
         "Send the text of each file version that ran to the sinks, once, so that lines can be shown as they "
@@ -227,7 +103,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "exclude",
-        _patterns,
+        _values.patterns,
         DEFAULT_EXCLUDE,
         "list of patterns",
         "Paths never recorded. A pattern matches the whole path; * is any run of characters, "
@@ -235,16 +111,16 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "exclude_methods",
-        _methods,
+        _values.methods,
         (),
         "list of methods",
         "HTTP methods never recorded, such as HEAD,OPTIONS.",
     ),
-    Option("service", _text, "", "text", "Name of the service. Empty: the first source's name."),
-    Option("release", _text, "", "text", "Name of the deployed version."),
+    Option("service", _values.text, "", "text", "Name of the service. Empty: the first source's name."),
+    Option("release", _values.text, "", "text", "Name of the deployed version."),
     Option(
         "force_secret",
-        _secret,
+        _values.secret,
         "",
         "secret",
         "With it, a request whose header X-Requestcov-Force carries the same text is recorded. "
@@ -253,43 +129,92 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "max_per_second",
-        _number(0, 100_000, " recordings a second"),
+        _values.number(0, 100_000, " recordings a second"),
         10.0,
         "0 to 100000",
         "Recordings a second and process; what it turns away is not sampled. 0: no limit.",
     ),
     Option(
         "max_in_flight",
-        _integer(1, 10_000, " recordings"),
+        _values.integer(1, 10_000, " recordings"),
         8,
         "1 to 10000",
         "Recordings at the same time in a process; further ones are dropped and counted.",
     ),
     Option(
         "max_duration",
-        _number(0.001, 86_400, " seconds"),
+        _values.number(0.001, 86_400, " seconds"),
         30.0,
         "seconds",
         "A recording is cut after this long, stored as partial, and counted.",
     ),
     Option(
         "queue_size",
-        _integer(1, 1_000_000, " records"),
+        _values.integer(1, 1_000_000, " records"),
         256,
         "1 to 1000000",
         "Finished records waiting to be written; when full, new ones are dropped and counted.",
     ),
     Option(
-        "batch_size", _integer(1, 100_000, " records"), 500, "1 to 100000", "Records written at once at most."
+        "batch_size",
+        _values.integer(1, 100_000, " records"),
+        500,
+        "1 to 100000",
+        "Records written at once at most.",
     ),
     Option(
         "flush_interval",
-        _number(0.01, 3600, " seconds"),
+        _values.number(0.01, 3600, " seconds"),
         2.0,
         "seconds",
         "A record waits at most about this long before it is written.",
     ),
-    Option("labels", _labels, {}, "list of key=value", "Labels on every record of this process."),
+    Option(
+        "token",
+        _values.secret,
+        "",
+        "secret",
+        "What an http(s) sink shows the collector, as Authorization: Bearer.",
+        secret=True,
+    ),
+    Option(
+        "spool",
+        _values.path,
+        "requestcov-spool",
+        "path",
+        "Directory in which an http(s) sink keeps what the collector has not acknowledged yet.",
+    ),
+    Option(
+        "spool_size",
+        _values.integer(65_536, 1 << 50, " bytes"),
+        64 * 1024 * 1024,
+        "65536 and up",
+        "Bytes that the spool of a process and sink may take; when it is full the oldest batches are "
+        "dropped and counted.",
+    ),
+    Option(
+        "sink_timeout",
+        _values.number(0.1, 600, " seconds"),
+        10.0,
+        "seconds",
+        "An http(s) sink sends a batch and has the answer within this long in all, or tries again later.",
+    ),
+    Option(
+        "proxy",
+        _values.proxy,
+        "",
+        "URL",
+        "Proxy of the http(s) sinks, http://host:port or https://host:port. The variables HTTP_PROXY and "
+        "the like are not looked at.",
+    ),
+    Option(
+        "ca_file",
+        _values.path,
+        "",
+        "path",
+        "PEM file of the authorities that an https sink trusts, instead of the system's and certifi's.",
+    ),
+    Option("labels", _values.labels, {}, "list of key=value", "Labels on every record of this process."),
 )
 
 _BY_NAME = {option.name: option for option in OPTIONS}
@@ -347,6 +272,12 @@ class Config:
     queue_size: int = 256
     batch_size: int = 500
     flush_interval: float = 2.0
+    token: str = ""
+    spool: str = "requestcov-spool"
+    spool_size: int = 64 * 1024 * 1024
+    sink_timeout: float = 10.0
+    proxy: str = ""
+    ca_file: str = ""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -392,7 +323,7 @@ class Config:
             elif isinstance(value, Mapping):
                 result[name] = ", ".join(f"{k}={v}" for k, v in value.items())
             else:
-                result[name] = str(value)
+                result[name] = redact(str(value))
         return result
 
 

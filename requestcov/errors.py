@@ -17,7 +17,15 @@ class ConfigError(RequestcovError, ValueError):
 
 
 class SinkError(RequestcovError):
-    """A sink could not keep a batch. The pipeline retries or counts the loss."""
+    """A sink could not keep a batch. The pipeline retries or counts the loss.
+
+    Attributes:
+        retry_after: seconds for which the destination wants to be left alone; 0: it did not say.
+    """
+
+    def __init__(self, message: str = "", *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class StoreError(RequestcovError):

@@ -6,6 +6,7 @@ test compares the two.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
@@ -33,4 +34,10 @@ class Options(TypedDict, total=False):
     queue_size: int | str
     batch_size: int | str
     flush_interval: float | str
+    token: str
+    spool: str | os.PathLike[str]
+    spool_size: int | str
+    sink_timeout: float | str
+    proxy: str
+    ca_file: str | os.PathLike[str]
     labels: Mapping[str, str] | Iterable[str]

@@ -5,7 +5,8 @@ in a signal handler, not in ``__del__``, not when the interpreter ends; what
 does not fit is dropped and counted. All work is done by native threads that
 start at the first ``put`` of a process. With one sink there is one such
 thread; with more, one that assembles and one for each sink, so that a sink
-that hangs holds up nobody else. Every process has its own queue, counts,
+that hangs holds up nobody else; one more for each sink that sends on what it
+has written. Every process has its own queue, counts,
 sinks and threads: a child inherits none of its parent's, whose queued records
 stay the parent's to write. No signal handler is ever installed. At exit
 everything is flushed within EXIT_TIMEOUT by the threads that exist, or in the
@@ -77,15 +78,34 @@ class _Process:
         else:
             self.loops = [loop(self._collect, close=lambda: None)]
             self.loops += [loop(self._writing(outlet), close=outlet.close) for outlet in self.outlets]
+        self._writers = self.loops[1:]
+        # A peer that answers late must hold up neither the records nor their way to the disk.
+        self.senders = {
+            id(outlet): loop(outlet.send, close=lambda: None)
+            for outlet in self.outlets
+            if outlet.holding is not None
+        }
+
+    @property
+    def threads(self) -> list[Loop]:
+        """All there are."""
+        return [*self.loops, *self.senders.values()]
 
     def _collect(self) -> float:
         due = self.collector.step()
-        for writer in self.loops[1:]:
+        for writer in self._writers:
             writer.ring()
         return due
 
     def _writing(self, outlet: Outlet) -> Callable[[], float]:
-        return lambda: outlet.step(self.collector.passed)
+        def write() -> float:
+            before = outlet.holding.taken if outlet.holding is not None else 0
+            due = outlet.step(self.collector.passed)
+            if outlet.holding is not None and outlet.holding.taken > before:
+                self.senders[id(outlet)].ring()
+            return due
+
+        return write
 
     def settled(self, flush: int) -> bool:
         """Whether everything put before that flush was asked for is committed, counts included."""
@@ -93,7 +113,7 @@ class _Process:
 
     def untouched(self) -> bool:
         """Whether there is nothing to write, not even a count."""
-        return not self.collector.items and not any(o.waiting or o.changed() for o in self.outlets)
+        return not self.collector.items and all(outlet.idle() for outlet in self.outlets)
 
 
 class Pipeline:
@@ -267,7 +287,7 @@ class Pipeline:
             now = self._clock()
             if now < process.start_again_at:
                 return
-            for loop in process.loops:
+            for loop in process.threads:
                 if not loop.alive:
                     loop.start()
             process.started = True
@@ -279,7 +299,7 @@ class Pipeline:
             process.starting.release()
 
     def _drain(self, process: _Process, deadline: float, pause: Callable[[float], None]) -> bool:
-        if any(loop.alive and loop.ident == native.get_ident() for loop in process.loops):
+        if any(loop.alive and loop.ident == native.get_ident() for loop in process.threads):
             return False
         if process.untouched():
             return True
@@ -296,6 +316,9 @@ class Pipeline:
                     loop.ring()
                 else:
                     due = min(due, Context().run(loop.turn, False))
+            # Not in this thread where there is none: an exchange may take longer than an exit.
+            for sender in process.senders.values():
+                sender.ring()
             if process.settled(flush):
                 return True
             now = self._clock()
@@ -307,9 +330,9 @@ class Pipeline:
     def _end(self, process: _Process, deadline: float, pause: Callable[[float], None]) -> bool:
         process.closed = True
         done = self._drain(process, deadline, pause)
-        for loop in process.loops:
+        for loop in process.threads:
             loop.stop()
-        while any(loop.alive for loop in process.loops) and self._clock() < deadline:
+        while any(loop.alive for loop in process.threads) and self._clock() < deadline:
             pause(_POLL)
         for loop in process.loops:
             if not loop.alive:

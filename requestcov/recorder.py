@@ -62,7 +62,7 @@ class Recorder:
             self.pipeline = Pipeline(
                 config,
                 self._assembler.assemble,
-                sinks=lambda: [open_sink(url) for url in config.sinks],
+                sinks=lambda: [open_sink(url, config) for url in config.sinks],
                 seen=self.sampler.seen,
                 excluded=lambda: self.sampler.excluded,
                 source=self.scope.text,

@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 
 from requestcov import routes
-from requestcov.config import has_controls
+from requestcov._values import has_controls
 from requestcov.engines import Collection, Found
 from requestcov.record import new_id
 from requestcov.sampling import Decision

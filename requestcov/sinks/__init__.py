@@ -1,7 +1,8 @@
 """Where batches go: the Sink protocol, and from a URL to a sink.
 
 Laws: ``write`` returning means the batch is kept (COMMIT or fsync returned);
-anything raised means it is not, and the same batch comes again. Opening a
+anything raised means it is not, and the same batch comes again. A sink that
+keeps a batch on this machine first, to send it on, says so by being a Holding. Opening a
 sink checks its URL and touches no file, starts no thread: files are opened at
 the first write, in the process that writes.
 """
@@ -9,11 +10,12 @@ the first write, in the process that writes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
+from requestcov.config import Config
 from requestcov.errors import ConfigError
 from requestcov.record import Batch
 from requestcov.sinks.path import refuse
@@ -25,6 +27,11 @@ _BUILT_IN = {
     "file": ("requestcov.sinks.file", "open_file"),
     "sqlite": ("requestcov.sinks.sqlite", "open_sqlite"),
 }
+_CONFIGURED = {
+    "http": ("requestcov.sinks.http", "open_http"),
+    "https": ("requestcov.sinks.http", "open_http"),
+}
+"""Those that need more than their URL: a token does not belong in one."""
 
 
 @runtime_checkable
@@ -48,8 +55,49 @@ class Sink(Protocol):
         """Let go of files and connections. A later write opens them again."""
 
 
-def open_sink(url: str) -> Sink:
+@runtime_checkable
+class Holding(Sink, Protocol):
+    """A sink whose ``write`` keeps a batch for sending it on: kept is not yet stored.
+
+    ``resume`` may be called by another thread than ``write``; the attributes
+    are read by any thread, and never go down.
+
+    Attributes:
+        taken: batches written.
+        through: so many of the first of them are held no more.
+        delivered: records that have arrived.
+        lost: records written that will never arrive, by reason.
+    """
+
+    @property
+    def taken(self) -> int: ...
+    @property
+    def through(self) -> int: ...
+    @property
+    def delivered(self) -> int: ...
+    @property
+    def lost(self) -> Mapping[str, int]: ...
+
+    def forgot_sources(self) -> bool:
+        """Whether texts were lost since this was last asked, so that they have to come again."""
+
+    def resume(self) -> float | None:
+        """Send some of what is held.
+
+        Returns:
+            Seconds until it wants to be called again, None: not before the next ``write``.
+
+        Raises:
+            SinkError, OSError: that failed, and is to be tried again.
+        """
+
+
+def open_sink(url: str, config: Config | None = None) -> Sink:
     """The sink that a URL names: a built-in scheme, or an installed package's.
+
+    Args:
+        url: what the option ``sinks`` says.
+        config: for a sink that needs more than its URL; None: every option's default.
 
     Raises:
         ConfigError: the URL cannot be used; says why and what is known.
@@ -57,6 +105,10 @@ def open_sink(url: str) -> Sink:
     scheme, mark, _ = url.partition("://")
     if not mark or not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
         raise refuse(url, f"it does not begin with a scheme and ://; known are {', '.join(_known())}")
+    if scheme in _CONFIGURED:
+        module, name = _CONFIGURED[scheme]
+        configured: Sink = getattr(import_module(module), name)(url, config or Config())
+        return configured
     if scheme in _BUILT_IN:
         module, name = _BUILT_IN[scheme]
         factory: Callable[[str], Sink] = getattr(import_module(module), name)
@@ -74,7 +126,7 @@ def open_sink(url: str) -> Sink:
 
 
 def _known() -> list[str]:
-    return sorted({*_BUILT_IN, *entry_points(group=ENTRY_POINTS).names})
+    return sorted({*_BUILT_IN, *_CONFIGURED, *entry_points(group=ENTRY_POINTS).names})
 
 
 def _installed(url: str, scheme: str) -> Callable[[str], Sink]:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import unquote_to_bytes
 
-from requestcov.config import has_controls
+from requestcov._values import has_controls
 from requestcov.errors import ConfigError, SinkError
 
 MAX_NAME = 200

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from requestcov import native, outlet
+from requestcov import backoff, native, outlet
 from requestcov.complaints import LENGTH, QUIET
 from requestcov.errors import SinkError
 from tests.pipeline.memory import Bench, MemorySink
@@ -16,7 +16,7 @@ from tests.pipeline.memory import Bench, MemorySink
 @pytest.fixture(autouse=True)
 def longest_jitter(monkeypatch):
     """Back-off without chance: always the upper end."""
-    monkeypatch.setattr(outlet, "_jitter", lambda low, high: high)
+    monkeypatch.setattr(backoff, "_jitter", lambda low, high: high)
 
 
 def test_a_failed_batch_comes_again_unchanged_with_doubling_pauses():

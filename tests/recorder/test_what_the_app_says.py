@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import requestcov
-from requestcov.config import has_controls
+from requestcov._values import has_controls
 from requestcov.recording import MAX_KEY, MAX_LABEL, MAX_LABELS
 from requestcov.storage import open_store
 from tests.recorder.conftest import no_header, serve

@@ -20,7 +20,7 @@ BAD = [
     ("requestcov.db", "does not begin with a scheme"),
     ("sqlite:x.db", "does not begin with a scheme"),
     ("SQLite:///x.db", "does not begin with a scheme"),
-    ("redis://localhost", "no sink is called 'redis'; known are .*file, sqlite"),
+    ("redis://localhost", "no sink is called 'redis'; known are .*file, http, https, sqlite"),
     ("sqlite://x.db", "names the host 'x.db'.*sqlite:///relative/path"),
     ("sqlite://localhost/x.db", "names the host 'localhost'"),
     ("file://:99999/x.jsonl", "names the host ':99999'"),
@@ -164,5 +164,5 @@ def test_an_installed_package_adds_a_scheme() -> None:
         open_sink("wrong://host")
     with pytest.raises(ConfigError, match="failed with ValueError"):
         open_sink("raises://user:secret@host")
-    with pytest.raises(ConfigError, match="absent, file, good, raises, sqlite, wrong"):
+    with pytest.raises(ConfigError, match="absent, file, good, http, https, raises, sqlite, wrong"):
         open_sink("other://host")

@@ -1,0 +1,145 @@
+"""One batch on its way to the collector: whole, or, if that is refused, in parts.
+
+Laws: parts have ids that follow from the whole's, so that a repeat after a
+crash is known to the collector; they go in order, and the ledger that each
+carries is the whole's less what is still to come of it. A single record that is
+refused goes to quarantine and is counted; the others pass. The last part is
+the ledger alone, which then tells of those refused.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from requestcov import wire
+from requestcov.record import Batch, Ledger, RequestRecord, SourceFile
+from requestcov.sinks.http_client import Client, Refused
+from requestcov.sinks.http_losses import correct
+from requestcov.storage.lines import ledger_from_json, ledger_to_json
+
+
+class Office(Protocol):
+    """Whoever keeps the accounts of a batch on its way."""
+
+    def lost(self) -> Mapping[str, int]:
+        """What was lost up to this batch, by reason."""
+
+    def deliver(self, records: int) -> None:
+        """So many records of it are acknowledged."""
+
+    def reject(self, part: Batch, body: bytes, why: str) -> None:
+        """A part that cannot be divided is refused."""
+
+
+class Delivery:
+    """Takes one batch to the collector, an exchange at a time.
+
+    Args:
+        batch: its id.
+        records: how many it has.
+        body: it, encoded and compressed.
+    """
+
+    def __init__(self, batch: str, records: int, body: bytes, office: Office) -> None:
+        self._id = batch
+        self._records = records
+        self._body = body
+        self._office = office
+        self._parts: list[Batch] | None = None
+
+    @property
+    def divided(self) -> bool:
+        """Whether parts of it may have arrived."""
+        return self._parts is not None
+
+    def step(self, client: Client) -> bool:
+        """Make one exchange; whether the batch is done with.
+
+        Raises:
+            Unsent: it was not acknowledged; try again.
+            ValueError: the body is no batch.
+        """
+        if self._parts is None:
+            return self._send_whole(client)
+        part = self._parts[-1]
+        to_come = sum(len(later.records) for later in self._parts[:-1])
+        body = _pack(replace(part, ledger=self._ledger(part.ledger, to_come)))
+        try:
+            client.post(part.id, len(part.records), body)
+        except Refused as refused:
+            self._parts.pop()
+            smaller = _divide(part)
+            if not smaller:
+                self._office.reject(part, body, str(refused))
+            self._parts.extend(reversed(smaller))
+        else:
+            self._parts.pop()
+            self._office.deliver(len(part.records))
+        return not self._parts
+
+    def _send_whole(self, client: Client) -> bool:
+        try:
+            client.post(self._id, self._records, corrected(self._body, self._office.lost()))
+        except Refused as refused:
+            whole = wire.decode(gzip.decompress(self._body))
+            parts = _divide(whole) or [whole]
+            if parts == [whole]:
+                self._office.reject(whole, self._body, str(refused))
+                parts = []
+            if self._records:
+                parts.append(_part(whole, "ledger", records=(), sources=()))
+            self._parts = parts[::-1]
+            return not parts
+        self._office.deliver(self._records)
+        return True
+
+    def _ledger(self, ledger: Ledger, to_come: int) -> Ledger:
+        told = ledger_to_json(ledger, ledger.seen)
+        told["stored"] -= to_come
+        told["pending"] += to_come
+        correct(told, self._office.lost())
+        return ledger_from_json(told)
+
+
+def corrected(body: bytes, lost: Mapping[str, int]) -> bytes:
+    """A batch whose ledger tells also what was lost since it was made."""
+    if not lost:
+        return body
+    data = json.loads(gzip.decompress(body))
+    if not correct(data["ledger"], lost):
+        return body
+    return gzip.compress(json.dumps(data, separators=(",", ":")).encode("ascii"), mtime=0)
+
+
+def _divide(batch: Batch) -> list[Batch]:
+    """Two parts or three of a batch, in order; none when it cannot be divided."""
+    records, sources = batch.records, batch.sources
+    if records and sources:
+        first = _part(batch, "sources", records=(), sources=sources)
+        return [first, *_halves(replace(batch, sources=()))]
+    return _halves(batch) if len(records) + len(sources) > 1 else []
+
+
+def _halves(batch: Batch) -> list[Batch]:
+    middle, half = (len(batch.records) + 1) // 2, (len(batch.sources) + 1) // 2
+    halves = [
+        _part(batch, "0", records=batch.records[:middle], sources=batch.sources[:half]),
+        _part(batch, "1", records=batch.records[middle:], sources=batch.sources[half:]),
+    ]
+    return [part for part in halves if part.records or part.sources]
+
+
+def _part(
+    batch: Batch, name: str, *, records: tuple[RequestRecord, ...], sources: tuple[SourceFile, ...]
+) -> Batch:
+    part = uuid.uuid5(uuid.UUID(batch.id), name).hex
+    return replace(batch, id=part, records=records, sources=sources)
+
+
+def _pack(batch: Batch) -> bytes:
+    return gzip.compress(wire.encode(batch), mtime=0)
