@@ -1,9 +1,10 @@
 """Would requests be recorded here, how, and what would stop it?
 
-Laws: looks at this process, its environment and its directory, and stores
-nothing; the engine is tried for real, on a function of its own, and its hooks are
-given back. What only the app's code knows (options it passes) is said to
-be unknown, not guessed.
+Laws: looks at this process, its environment and its directory, asks a
+collector whether it would take batches, and stores nothing; the engine is
+tried for real, on a function of its own, and its hooks are given back. What
+only the app's code knows (options it passes) is said to be unknown, not
+guessed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from requestcov.errors import ConfigError, StoreError
 from requestcov.recorder import WHY
 from requestcov.scope import Scope
 from requestcov.sinks import open_sink
+from requestcov.sinks.http import READABLE, HttpSink, readable_on_the_way
 from requestcov.sinks.sqlite import SqliteSink
 from requestcov.storage import open_store
 
@@ -112,7 +114,7 @@ def diagnose(environ: Mapping[str, str]) -> Diagnosis:
     config = Config.load(environ)
     scope = Scope(config)
     measured = _measured(scope)
-    sinks = tuple(_check(url) for url in config.sinks)
+    sinks = tuple(_check(url, config) for url in config.sinks)
     return Diagnosis(
         versions={
             "requestcov": __version__,
@@ -228,12 +230,14 @@ def _python_files(sources: tuple[str, ...]) -> Iterator[str]:
             yield from (os.path.join(directory, name) for name in sorted(names) if name.endswith(".py"))
 
 
-def _check(url: str) -> SinkCheck:
+def _check(url: str, config: Config) -> SinkCheck:
     """Whether a sink could be written now, as far as that can be told without writing."""
     try:
-        sink = open_sink(url)
+        sink = open_sink(url, config)
     except ConfigError as wrong:
         return SinkCheck(url.partition(":")[0], str(wrong).rstrip("."))
+    if isinstance(sink, HttpSink):
+        return _check_collector(sink, config)
     path = getattr(sink, "path", None)
     if not isinstance(path, str):
         return SinkCheck(sink.name, None, "only its own package knows whether it can be written")
@@ -244,6 +248,21 @@ def _check(url: str) -> SinkCheck:
         except StoreError as wrong:
             problem = str(wrong).rstrip(".")
     return SinkCheck(sink.name, problem, None if problem else _space(path))
+
+
+def _check_collector(sink: HttpSink, config: Config) -> SinkCheck:
+    notes = []
+    unwritable = _check_directory(sink.spool.path)
+    if unwritable is not None:
+        notes.append(
+            f"{unwritable}: what cannot be sent at once stays in memory, and is lost with the process"
+        )
+    batches, records = sink.spool.held_on_disk()
+    if batches:
+        notes.append(f"{batches} batches with {records} records wait in {sink.spool.directory!a}")
+    if readable_on_the_way(sink.name, config):
+        notes.append(READABLE.format(sink.name))
+    return SinkCheck(sink.name, sink.refusal(), "; ".join(notes) or None)
 
 
 def _check_directory(directory: str) -> str | None:

@@ -25,6 +25,7 @@ from requestcov.config import Config
 from requestcov.errors import ConfigError, SinkError
 from requestcov.record import Batch
 from requestcov.sinks import path as place
+from requestcov.sinks.http_answers import Refused, Unsent
 from requestcov.sinks.http_box import Parcel
 from requestcov.sinks.http_delivery import Delivery
 from requestcov.sinks.http_losses import LOST, REJECTED
@@ -155,6 +156,19 @@ class HttpSink:
                     self._let_go()
         return ADOPT_EVERY if parcel is None else 0.0
 
+    def refusal(self) -> str | None:
+        """Why the collector would not take a batch now, asked with one that nobody could; None: it would."""
+        with self._sending:
+            try:
+                self._connected().post("", 0, b"")
+            except Refused:
+                return None
+            except Unsent as error:
+                return str(error)
+            finally:
+                self._let_go()
+        return None
+
     def close(self) -> None:
         """Let go of the connection and the spool's lock; what is held stays on disk."""
         self._closed = True
@@ -175,7 +189,8 @@ class HttpSink:
                 self._delivery = Delivery(parcel.id, parcel.records, parcel.body(), office)
             done = self._delivery.step(self._connected())
         except SinkError as error:
-            if not (getattr(error, "arrived", True) or self._delivery is None or self._delivery.divided):
+            divided = self._delivery is not None and self._delivery.divided
+            if isinstance(error, Unsent) and not error.arrived and not divided:
                 self.spool.mark(parcel, tried=False)
             raise
         except (OSError, ValueError, EOFError, LookupError) as error:

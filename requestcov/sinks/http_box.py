@@ -32,7 +32,9 @@ BLOCK = 4096
 
 LOSSES = "losses.json"
 
-_NAME = re.compile(r"([0-9]{12})-([0-9]{1,7})-([0-9]{1,7})-([0-9a-f]{32})\.(batch|tried)")
+NAME = re.compile(r"([0-9]{12})-([0-9]{1,7})-([0-9]{1,7})-([0-9a-f]{32})\.(batch|tried)")
+"""A batch's file: its number, records, sources, id, and whether it may have arrived."""
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -160,7 +162,7 @@ class Box:
         self.losses, self.counted, gone = _read_losses(self.fd)
         found = []
         for name in os.listdir(self.fd):
-            match = _NAME.fullmatch(name)
+            match = NAME.fullmatch(name)
             if name in gone or name.endswith(".new"):
                 self._unlink([name])
             elif match is not None:

@@ -24,7 +24,7 @@ import httpcore
 import httpx
 
 from requestcov import wire
-from requestcov.errors import SinkError
+from requestcov.sinks.http_answers import Refused, Unsent
 from requestcov.sinks.http_network import Deadline, Network
 
 MAX_ANSWER = 65_536
@@ -57,30 +57,6 @@ _FAILURES = (
 _sending: ContextVar[bool] = ContextVar("requestcov.sending", default=False)
 
 
-class Refused(Exception):
-    """The collector will never take this batch as it is: parts of it, perhaps.
-
-    Attributes:
-        status: what it answered.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(f"{status} {reason}".strip())
-        self.status = status
-
-
-class Unsent(SinkError):
-    """The batch was not acknowledged.
-
-    Attributes:
-        arrived: False when the collector has certainly not stored it.
-    """
-
-    def __init__(self, message: str, *, arrived: bool, retry_after: float = 0.0) -> None:
-        super().__init__(message, retry_after=retry_after)
-        self.arrived = arrived
-
-
 class _Transport(httpx.BaseTransport):
     """httpx over httpcore as httpx itself has it, on a network with a deadline."""
 
@@ -95,7 +71,10 @@ class _Transport(httpx.BaseTransport):
         if proxy:
             via = httpx.Proxy(proxy)
             self._pool = httpcore.HTTPProxy(
-                proxy_url=str(via.url), proxy_auth=via.raw_auth, proxy_ssl_context=verify, **options
+                proxy_url=str(via.url),
+                proxy_auth=via.raw_auth,
+                proxy_ssl_context=verify if via.url.scheme == "https" else None,
+                **options,
             )
         else:
             self._pool = httpcore.ConnectionPool(**options)
@@ -210,7 +189,11 @@ class Client:
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._client.close()
+        quiet = _sending.set(True)
+        try:
+            self._client.close()
+        finally:
+            _sending.reset(quiet)
 
     def _exchange(self, body: bytes) -> tuple[int, httpx.Headers, bytes]:
         with self._client.stream("POST", wire.PATH, content=body) as response:

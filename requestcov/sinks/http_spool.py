@@ -25,6 +25,7 @@ from requestcov.record import Batch
 from requestcov.sinks import path as place
 from requestcov.sinks.http_box import (
     BOOT,
+    NAME,
     Box,
     Parcel,
     adopt_box,
@@ -197,6 +198,12 @@ class Spool:
         except (OSError, SinkError):
             return False
         return True
+
+    def held_on_disk(self) -> tuple[int, int]:
+        """Batches and records that lie there, of all processes; nothing is touched."""
+        names = [name for _, _, found in os.walk(self.directory) for name in found]
+        records = [int(match[2]) for name in names if (match := NAME.fullmatch(name)) is not None]
+        return len(records), sum(records)
 
     def close(self) -> None:
         """Give back what is open; what is kept stays for the next process."""

@@ -31,9 +31,10 @@ LOCK_SECONDS = 1.0
 
 
 def redact(url: str) -> str:
-    """The URL as it may be shown: no userinfo, no query values, no control characters."""
+    """The URL as it may be shown: no userinfo, no query values, no fragment, no control characters."""
     shown = re.sub(r"(?<=://)[^/?#]*@", "***@", url)
     shown = re.sub(r"=[^&#]*", "=***", shown) if "?" in shown else shown
+    shown = re.sub(r"#.*", "#***", shown, flags=re.DOTALL)
     shown = shown if len(shown) <= 200 else shown[:197] + "..."
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
 
