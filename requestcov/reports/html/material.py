@@ -19,6 +19,10 @@ MOST_ENDPOINTS = 10
 """Endpoints of which single requests are looked at, in each section that does."""
 
 
+Place = Callable[[str, int], str | None]
+"""A path and a line of its newest version -> the link to where they are shown, or None."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """What a report tells of.
@@ -73,7 +77,7 @@ class Material:
         return tuple(found.endpoint for found in self.endpoints if found.recorded)[:MOST_ENDPOINTS]
 
     def place(self, path: str, line: int, evidence: Evidence | None = None) -> str | None:
-        """The anchor of a line, where it is shown.
+        """A link to a line, where it is shown.
 
         Args:
             path, line: in the version of the file that is the newest of the evidence.
@@ -82,7 +86,7 @@ class Material:
         anchor = self.anchors.get(path)
         if evidence is not None and evidence.newest[path] != self.evidence.newest[path]:
             return None
-        return None if anchor is None else f"{anchor}-{line}"
+        return None if anchor is None else f"#{anchor}-{line}"
 
     def _has_text(self, file: FileCoverage) -> bool:
         return self.evidence.source(file.path, file.digest) is not None

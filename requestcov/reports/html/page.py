@@ -14,12 +14,10 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Protocol, cast
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from requestcov.record import format_lines
+from requestcov.reports.html.environment import environment
 from requestcov.reports.html.material import Material
-from requestcov.reports.terminal import clean, counted, number, percent, share
 
 SECTIONS = (
     "overview",
@@ -59,13 +57,13 @@ def render(material: Material) -> str:
     Raises:
         StoreError: the store cannot be read any more.
     """
-    environment = _environment()
-    style = environment.get_template("style.css").render()
+    found = environment("requestcov.reports.html")
+    style = found.get_template("style.css").render()
     modules = {name: cast(Section, import_module(f"requestcov.reports.html.{name}")) for name in SECTIONS}
     names = [name for name in SECTIONS if name != "source" or material.with_source]
     bodies = {
         name: Markup(
-            environment.get_template(f"{name}.html").render(
+            found.get_template(f"{name}.html").render(
                 place=material.place,
                 anchors=material.anchors,
                 numbers=material.numbers,
@@ -75,33 +73,13 @@ def render(material: Material) -> str:
         )
         for name in names
     }
-    return environment.get_template("page.html").render(
+    return found.get_template("page.html").render(
         generator=Markup(GENERATOR),
         style=Markup(style),
         policy=_policy(style),
         sections=[(name, modules[name].TITLE, bodies[name]) for name in names],
         footing=material.evidence.footing,
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("requestcov.reports.html"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        finalize=_finalized,
-    )
-    environment.filters.update(
-        percent=percent, number=number, counted=counted, share=share, ranges=format_lines
-    )
-    return environment
-
-
-def _finalized(value: object) -> object:
-    """What is printed for a template's expression; autoescape comes after it."""
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _policy(style: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from requestcov.analysis.paths import paths_of
 from requestcov.analysis.paths_results import ExecutionPath, PathPart, Paths
-from requestcov.reports.html.material import Material
+from requestcov.reports.html.material import Material, Place
 
 TITLE = "Paths"
 
@@ -26,7 +26,7 @@ class Different:
     Attributes:
         mark: ``+`` or ``-``.
         path, function, number, text: the line.
-        anchor: where it is shown in the report, or None.
+        href: a link to where it is shown, or None.
     """
 
     mark: str
@@ -34,7 +34,7 @@ class Different:
     function: str
     number: int
     text: str
-    anchor: str | None
+    href: str | None
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,11 @@ def _endpoints(material: Material) -> Iterator[tuple[Paths, list[Told]]]:
         traffic = material.traffic(endpoint, False)
         paths = paths_of(traffic, MOST)
         place = partial(material.place, evidence=traffic.evidence)
-        yield paths, [_told(path, place) for path in paths.paths]
+        yield paths, [told(path, place) for path in paths.paths]
 
 
-def _told(path: ExecutionPath, place: Callable[[str, int], str | None]) -> Told:
+def told(path: ExecutionPath, place: Place) -> Told:
+    """A path with its difference; ``place`` gives the link to a line of a file."""
     sides: Sequence[tuple[str, Sequence[PathPart]]] = (("+", path.adds), ("-", path.lacks))
     lines = [
         Different(mark, part.path, part.name, line.number, line.text, place(part.path, line.number))

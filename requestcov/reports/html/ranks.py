@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from requestcov.analysis.evidence import Evidence
 from requestcov.analysis.ranking import Suspect
-from requestcov.reports.html.material import Material
+from requestcov.reports.html.material import Place
 
 MOST_PARTS = 4
 """Functions of a tie that are named."""
@@ -17,12 +16,12 @@ CLEAR = 0.05
 
 @dataclass(frozen=True)
 class Where:
-    """Lines and branches of one function, and the anchor of the first."""
+    """Lines and branches of one function, and a link to the first."""
 
     function: str
     path: str
     lines: str
-    anchor: str | None
+    href: str | None
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,14 @@ class Rank:
     clear: bool
 
 
-def rank(tie: Suspect, material: Material, evidence: Evidence) -> Rank:
-    """A tie as a report shows it; the evidence is that in which its lines stand."""
+def rank(tie: Suspect, place_of: Place) -> Rank:
+    """A tie as a report shows it; ``place_of`` gives the link to a line of a file."""
     parts = tuple(
         Where(
             part.function,
             part.path,
             ", ".join([*filter(None, part.lines.split(",")), *part.branches]),
-            material.place(part.path, part.first, evidence),
+            place_of(part.path, part.first),
         )
         for part in tie.parts[:MOST_PARTS]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from requestcov.analysis.slow import Slow, SlowPart, slow
 from requestcov.reports.html.material import Material
@@ -23,7 +24,5 @@ def _answers(material: Material) -> Iterator[tuple[Slow, list[tuple[Rank, SlowPa
     for endpoint in material.busiest:
         traffic = material.traffic(endpoint, False)
         answer = slow(traffic)
-        yield (
-            answer,
-            [(rank(part.suspect, material, traffic.evidence), part) for part in answer.parts[:MOST]],
-        )
+        place = partial(material.place, evidence=traffic.evidence)
+        yield answer, [(rank(part.suspect, place), part) for part in answer.parts[:MOST]]

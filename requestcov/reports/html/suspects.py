@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from requestcov.analysis.suspects import Suspects, failed, suspects
 from requestcov.reports.html.material import MOST_ENDPOINTS, Material
@@ -26,8 +27,9 @@ def _answers(material: Material, endpoints: list[str]) -> Iterator[tuple[Suspect
     for endpoint in endpoints:
         traffic = material.traffic(endpoint, True)
         answer = suspects(traffic, failed())
+        place = partial(material.place, evidence=traffic.evidence)
         yield (
             answer,
-            [rank(tie, material, traffic.evidence) for tie in answer.ran[:MOST]],
-            [rank(tie, material, traffic.evidence) for tie in answer.missing[:MOST]],
+            [rank(tie, place) for tie in answer.ran[:MOST]],
+            [rank(tie, place) for tie in answer.missing[:MOST]],
         )

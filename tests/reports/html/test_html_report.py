@@ -182,7 +182,8 @@ def test_without_jinja_one_sentence_says_what_to_install(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.delitem(sys.modules, "requestcov.reports.html.page", raising=False)
+    for name in ("page", "environment"):
+        monkeypatch.delitem(sys.modules, f"requestcov.reports.html.{name}", raising=False)
     assert main(["html", "r.html"]) == 2
     assert "an HTML report needs the package jinja2: pip install requestcov[cli]" in capsys.readouterr().err
 
