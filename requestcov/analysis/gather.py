@@ -11,7 +11,8 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from requestcov._coverage import read_settings
 from requestcov.analysis.evidence import Counts, Evidence, Footing, Run, Selection, Sources, Traffic, counted
@@ -35,6 +36,55 @@ def names(place: str, selection: Selection) -> tuple[tuple[str, ...], tuple[str,
         found = {cohort.endpoint for cohort in store.cohorts(selection)}
         found.update(name for ledger in _ledgers(store, selection) for name in ledger.seen)
         return tuple(sorted(found)), tuple(store.paths())
+
+
+@dataclass(frozen=True)
+class Names:
+    """Everything in a store that has a name, sorted.
+
+    Attributes:
+        endpoints: recorded or seen.
+        paths: of files that ran.
+        services, releases: of recorded requests and of processes; ``""``: one without a name.
+    """
+
+    endpoints: tuple[str, ...]
+    paths: tuple[str, ...]
+    services: tuple[str, ...]
+    releases: tuple[str, ...]
+
+    @cached_property
+    def path_set(self) -> frozenset[str]:
+        """The paths, to be looked up."""
+        return frozenset(self.paths)
+
+
+def all_names(place: str) -> Names:
+    """What a whole store can be asked for.
+
+    Raises:
+        StoreError: the store cannot be opened or read.
+    """
+    with _intact(place), open_store(place) as store:
+        cohorts, ledgers = store.cohorts(), store.ledgers()
+        endpoints = {cohort.endpoint for cohort in cohorts}
+        endpoints.update(name for ledger in ledgers for name in ledger.seen)
+        return Names(
+            endpoints=tuple(sorted(endpoints)),
+            paths=tuple(store.paths()),
+            services=tuple(sorted({one.service for one in cohorts} | {one.service for one in ledgers})),
+            releases=tuple(sorted({one.release for one in cohorts} | {one.release for one in ledgers})),
+        )
+
+
+def ledgers(place: str, selection: Selection) -> tuple[Ledger, ...]:
+    """What every process concerned counted, in the order they started.
+
+    Raises:
+        StoreError: the store cannot be opened or read.
+    """
+    with _intact(place), open_store(place) as store:
+        return tuple(_ledgers(store, selection))
 
 
 def counts(place: str, selection: Selection) -> dict[str, Counts]:

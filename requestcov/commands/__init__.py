@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "who": "the endpoints, requests, releases and tests that ran a line",
     "gap": "production beside a test-suite: hot and untested, tested and never run",
     "html": "all answers in one file that can be mailed",
+    "serve": "the answers in a browser, as they come",
     "collect": "take records over HTTP into a store",
     "doctor": "whether requests would be recorded here",
 }

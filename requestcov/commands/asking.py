@@ -24,8 +24,11 @@ from requestcov.errors import RequestcovError
 
 DEFAULT_STORE = "sqlite:///requestcov.db"
 
-EXTRA = {"jinja2": "an HTML report", "rich": "a terminal report", "unidiff": "reading a diff"}
-"""Packages that the extra ``cli`` brings, and what needs them."""
+EXTRA = {
+    "cli": {"jinja2": "an HTML report", "rich": "a terminal report", "unidiff": "reading a diff"},
+    "server": dict.fromkeys(("jinja2", "rich", "starlette", "uvicorn"), "the server"),
+}
+"""Packages that an extra brings, and what needs them."""
 
 
 class Refused(RequestcovError):
@@ -132,8 +135,8 @@ def narrowed(selection: Selection, target: str | None, place: str) -> Selection:
 
 
 @contextlib.contextmanager
-def needs_extra() -> Iterator[None]:
-    """Around the import of what the extra ``cli`` brings.
+def needs_extra(extra: str = "cli") -> Iterator[None]:
+    """Around the import of what an extra brings.
 
     Raises:
         Refused: it is not installed; says which package is missing, and for what.
@@ -142,9 +145,11 @@ def needs_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
-        if package not in EXTRA:
+        if package not in EXTRA[extra]:
             raise
-        raise Refused(f"{EXTRA[package]} needs the package {package}: pip install requestcov[cli]") from None
+        raise Refused(
+            f"{EXTRA[extra][package]} needs the package {package}: pip install requestcov[{extra}]"
+        ) from None
 
 
 def require_records(evidence: Evidence) -> None:

@@ -60,6 +60,10 @@ class Tokens:
                 found = name
         return found
 
+    def keys(self, purpose: bytes) -> dict[str, bytes]:
+        """A key for each token, by its name, that signs for one purpose; no token follows from it."""
+        return {name: hmac.digest(digest, purpose, "sha256") for digest, name in self._names.items()}
+
 
 def bearer(authorization: bytes | None) -> bytes | None:
     """The token in an Authorization header's value (RFC 6750 §2.1); None when it holds none."""

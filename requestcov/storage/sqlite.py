@@ -28,6 +28,27 @@ from requestcov.storage.sqlite_requests import Requests
 class Store(Requests):
     """One database, open for reading; a context manager. See Database."""
 
+    def changes(self) -> int:
+        """A number that differs from an earlier one of this connection when anybody has written since.
+
+        SQLite's ``PRAGMA data_version``: no page of the database is read for it.
+        """
+        return int(self.row("PRAGMA data_version")[0])
+
+    def state(self) -> str:
+        """A short text that differs when what the store can be asked differs, the same in every process."""
+        requests, cohorts = self.row("SELECT total(requests), count(*) FROM cohort")
+        counted, ledgers, updated = self.row(
+            "SELECT total(stored) + total(sampled) + total(excluded), count(*), ifnull(max(updated), 0)"
+            " FROM ledger"
+        )
+        files, sources, (prunings,) = (
+            self.row("SELECT count(*) FROM file")[0],
+            self.row("SELECT count(*) FROM source")[0],
+            self.row("SELECT prunings FROM store"),
+        )
+        return f"{requests:.0f}.{cohorts}.{counted:.0f}.{ledgers}.{updated:x}.{files}.{sources}.{prunings}"
+
     def ledgers(self) -> list[Ledger]:
         """What every process counted, in the order they started."""
         seen: defaultdict[int, dict[str, int]] = defaultdict(dict)

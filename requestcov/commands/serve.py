@@ -1,0 +1,62 @@
+"""``requestcov serve``: the answers in a browser."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+import webbrowser
+
+from requestcov.commands.asking import needs_extra, output, store_of
+
+DESCRIPTION = "The questions of the other commands as pages in a browser, which follow the store as it grows."
+
+PORT = 8321
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of which store, where, and for whom."""
+    from requestcov.server.settings import add_flags
+
+    add_flags(parser, ("store", "bind_host", "bind_port", "allowed_hosts", "read_token_file"))
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        default=os.getcwd(),
+        help="directory whose files are shown where the store lacks the text that ran; default: this one",
+    )
+    parser.add_argument("--open", action="store_true", help="open the first page in a browser")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Serve until interrupted.
+
+    Raises:
+        ConfigError: other machines could reach it and it would ask for no token, or it cannot listen.
+    """
+    with needs_extra("server"):
+        import uvicorn
+
+        from requestcov.server import binding
+        from requestcov.server.dashboard.app import serving
+        from requestcov.server.settings import Settings, given
+        from requestcov.server.tokens import load_tokens
+    told = given(options)
+    settings = Settings.load(**told)
+    tokens = load_tokens(settings.read_tokens, settings.read_token_file, "REQUESTCOV_READ_TOKENS")
+    binding.require_tokens(settings.bind_host, tokens, "read")
+    port = settings.bind_port if "bind_port" in told or "REQUESTCOV_BIND_PORT" in os.environ else PORT
+    app = serving(
+        store_of(argparse.Namespace(store=settings.store)),
+        root=options.root,
+        tokens=tokens,
+        hosts=binding.hosts(settings.bind_host, settings.allowed_hosts),
+    )
+    listening = binding.listen(settings.bind_host, port)
+    address = binding.address(listening)
+    output().write(f"requestcov shows its pages at {address}/ until Ctrl-C.\n")
+    output().flush()
+    if options.open:
+        threading.Thread(target=webbrowser.open, args=(f"{address}/",), daemon=True).start()
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=3)
+    uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,1 @@
+"""The dashboard: what the desk half answers, as pages that follow the store as it grows."""

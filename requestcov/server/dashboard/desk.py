@@ -1,0 +1,96 @@
+"""What the questions behind the pages are worked out from.
+
+Law: evidence is gathered once for a state of the store and a selection, whoever
+asks; every page and every question shares it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from requestcov.analysis.evidence import Evidence, Selection, Traffic
+from requestcov.analysis.gather import gather, gather_traffic, holders, runners
+from requestcov.server.dashboard.answers import Answers, Question
+from requestcov.server.dashboard.sources import Sources
+from requestcov.server.dashboard.state import State
+from requestcov.storage.results import Ran
+
+T = TypeVar("T")
+
+
+class Desk:
+    """One store, its state, and the answers about it.
+
+    Args:
+        place: the store's path or URL.
+        root: a directory whose files may be shown where the store lacks a text; None: none.
+
+    Attributes:
+        state, answers, source: see there.
+    """
+
+    def __init__(self, place: str, root: str | None) -> None:
+        self.place = place
+        self.state = State(place)
+        self.source = Sources(place, root)
+        self.answers = Answers(self.state.now, self)
+
+    def answer(self, question: Question[T]) -> T:
+        """For a ``compute``: the answer to another question."""
+        return self.answers.within(question)
+
+    def evidence(
+        self, selection: Selection, *, by_release: bool = False, by_failed: bool = False
+    ) -> Evidence:
+        """For a ``compute``: what the store says about a selection."""
+        return self.answer(evidence(selection, by_release=by_release, by_failed=by_failed))
+
+    def traffic(self, selection: Selection, *, alike: bool = False) -> Traffic:
+        """For a ``compute``: the single requests of the selection's endpoint."""
+        return self.answer(traffic(selection, alike=alike))
+
+    def holders(self, selection: Selection) -> Callable[[str, Set[int]], int]:
+        """As :func:`requestcov.analysis.gather.holders`."""
+        return holders(self.place, selection)
+
+    def runners(self, selection: Selection) -> Callable[[str | None, Set[int]], list[Ran]]:
+        """As :func:`requestcov.analysis.gather.runners`."""
+        return runners(self.place, selection)
+
+    def close(self) -> None:
+        """End the threads and close the store."""
+        self.answers.close()
+        self.state.close()
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    selection: Selection
+    by_release: bool
+    by_failed: bool
+
+    def __call__(self, desk: Desk) -> Evidence:
+        found = gather(desk.place, self.selection, None, by_release=self.by_release, by_failed=self.by_failed)
+        # A version's text is one, whoever asks: read and parsed once for all pages.
+        return replace(found, source=desk.source)
+
+
+def evidence(
+    selection: Selection, *, by_release: bool = False, by_failed: bool = False
+) -> Question[Evidence]:
+    """What the store says about a selection."""
+    asked = _Evidence(selection, by_release, by_failed)
+    return Question("evidence", asked, asked)
+
+
+def traffic(selection: Selection, *, alike: bool = False) -> Question[Traffic]:
+    """The single requests of the selection's endpoint."""
+    return Question("traffic", (selection, alike), partial(_traffic, selection, alike))
+
+
+def _traffic(selection: Selection, alike: bool, desk: Desk) -> Traffic:
+    found = gather_traffic(desk.place, selection, None, alike=alike)
+    return replace(found, evidence=replace(found.evidence, source=desk.source))

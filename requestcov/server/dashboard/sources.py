@@ -1,0 +1,88 @@
+"""Source texts for the dashboard's pages.
+
+Laws: a text is shown if the store holds it, or if a file within the root holds
+the very bytes that ran; a name that leads out of the root, by ``..``, as an
+absolute path or through a link, leads nowhere. Each text is parsed once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+
+from requestcov._coverage import read_settings
+from requestcov._source import Source, digest_of, parse
+from requestcov._source_cache import SourceCache
+from requestcov.analysis.evidence import read_file
+from requestcov.storage import open_store
+
+MOST = 2000
+"""Parsed texts that are kept, those asked for last."""
+
+
+class Sources:
+    """The source of a version of a file, or None; any thread may ask.
+
+    Args:
+        place: the store's path or URL.
+        root: a directory whose files may be shown where the store lacks a text; None: none.
+
+    Raises:
+        ConfigError: coverage.py's configuration, which excludes lines, cannot be parsed.
+    """
+
+    def __init__(self, place: str, root: str | None) -> None:
+        self._place = place
+        self._root = None if root is None else os.path.realpath(root)
+        self._exclude_lines = tuple(read_settings().exclude_lines)
+        self._cache = SourceCache()
+        self._lock = threading.Lock()
+        self._parsed: OrderedDict[tuple[str, str], Source] = OrderedDict()
+
+    def __call__(self, path: str, digest: str) -> Source | None:
+        """What :class:`requestcov.analysis.evidence.Evidence` asks.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        key = (path, digest)
+        with self._lock:
+            if key in self._parsed:
+                self._parsed.move_to_end(key)
+                return self._parsed[key]
+        content = self._content(path, digest) if digest else None
+        if content is None:
+            return None
+        source = parse(path, digest, content, self._exclude_lines, self._cache)
+        with self._lock:
+            self._parsed[key] = source
+            if len(self._parsed) > MOST:
+                self._parsed.popitem(last=False)
+        return source
+
+    def _content(self, path: str, digest: str) -> bytes | str | None:
+        with open_store(self._place) as store:
+            stored = store.source(path, digest)
+        if stored is not None:
+            return stored
+        name = None if self._root is None else within(self._root, path)
+        content = None if name is None else read_file(name)
+        return content if content is not None and digest_of(content) == digest else None
+
+
+def within(root: str, path: str) -> str | None:
+    """Where a path really leads, if that is within the root.
+
+    Args:
+        root: a real path, without links.
+        path: relative, with ``/``, as the store has it.
+    """
+    parts = path.split("/")
+    if not path or os.path.isabs(path) or ".." in parts or "\0" in path or "\\" in path:
+        return None
+    try:
+        real = os.path.realpath(os.path.join(root, *parts))
+    except (OSError, ValueError):
+        return None
+    return real if os.path.commonpath([root, real]) == root and real != root else None
