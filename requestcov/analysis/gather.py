@@ -203,6 +203,16 @@ def latest(place: str, selection: Selection, ran: Sequence[Ran], limit: int) -> 
         return tuple(store.requests(replace(selection, since=since), spectra=spectra, limit=limit))
 
 
+def latest_failures(place: str, selection: Selection, limit: int) -> tuple[Request, ...]:
+    """The newest failing requests of a selection whose rows are kept, newest first.
+
+    Raises:
+        StoreError: the store cannot be opened or read.
+    """
+    with _intact(place), open_store(place) as store:
+        return tuple(store.requests(selection, failed=True, limit=limit))
+
+
 def _sources(place: str, root: str | None) -> Sources:
     def stored(path: str, digest: str) -> str | None:
         # Opened for each text: evidence that holds nothing open needs no closing.

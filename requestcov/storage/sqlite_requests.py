@@ -84,6 +84,7 @@ class Requests(Database):
         *,
         id: str | None = None,
         spectra: Set[int] | None = None,
+        failed: bool | None = None,
         limit: int | None = None,
     ) -> Iterator[Request]:
         """Recorded requests, the newest id first.
@@ -92,6 +93,7 @@ class Requests(Database):
             selection: which.
             id: only this one.
             spectra: only those of these execution paths.
+            failed: only those that failed, or that did not.
             limit: at most so many.
         """
         where, values = where_of(selection)
@@ -102,6 +104,9 @@ class Requests(Database):
             one_of, numbers = among("r.spectrum", spectra)
             where += f" AND {one_of}"
             values += numbers
+        if failed is not None:
+            where += " AND c.failed = ?"
+            values.append(int(failed))
         values.append(-1 if limit is None else limit)
         for (
             number, time, status, duration, weight, seq, trace, spectrum, background, failed,

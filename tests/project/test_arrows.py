@@ -75,7 +75,8 @@ ARROWS = {
     "analysis": MEASURING | {"_diff", "_source", "_source_cache", "storage"},
     "doctor": LIVE,
     "reports": MEASURING | {"_source", "analysis", "doctor", "storage"},
-    "server": MEASURING | {"", "_source", "analysis", "reading", "reports", "storage", "sinks", "wire"},
+    "server": MEASURING
+    | {"", "_source", "_source_cache", "analysis", "reading", "reports", "storage", "sinks", "wire"},
     "commands": LIVE
     | {"_diff", "_git", "_source", "_source_cache", "_tests_data", "analysis", "doctor", "reports", "server"},
     "cli": {"", "commands", "errors"},

@@ -100,10 +100,12 @@ class _Site:
     def __init__(self, desk: Desk, session: Session) -> None:
         self._desk = desk
         self._session = session
+        self._prepared = False
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Where an app is told of its life: work begins before the first click, and is ended."""
+        self._prepared = True
         await run_in_threadpool(prepare, self._desk)
         yield
         await run_in_threadpool(self._desk.close)
@@ -194,29 +196,30 @@ class _Site:
         page = load(entry.name)
         try:
             asked = filters.read(request.scope["query_string"], page.FIELDS)
-        except filters.Refused as wrong:
-            return self._problem(request, 400, "Not understood", str(wrong))
-        view = View(self._desk, asked, frame.root, entry.name)
-        fields = {field.name for field in page.FIELDS}
-        try:
+            view = View(self._desk, asked, frame.root, entry.name)
             context = {"title": entry.title, "notes": (), "unread": 0, **page.page(view)}
             return _html(
                 render(
                     f"{entry.name}.html",
                     frame,
                     view=view,
-                    fields=fields,
                     footing=_footing(view, context),
                     entry=entry,
                     **context,
                 )
             )
         except Pending:
-            return _html(render("pending.html", frame, view=view, fields=fields, entry=entry), 202)
+            return _html(render("pending.html", frame, view=view, entry=entry), 202)
+        except filters.Refused as wrong:
+            return self._problem(request, 400, "Not understood", str(wrong))
         except filters.Unknown as unknown:
             return self._problem(request, 404, "Not found", str(unknown))
-        except StoreError as wrong:
-            return self._problem(request, 503, "There is nothing to read", str(wrong), live=True)
+        except StoreError as broken:
+            return self._problem(request, 503, "There is nothing to read", str(broken), live=True)
+        finally:
+            if not self._prepared:  # mounted, it is not told of the app's start
+                self._prepared = True
+                prepare(self._desk)
 
     def _frame(self, request: Request, page: str = "") -> Frame:
         query = request.scope["query_string"].decode("latin-1")

@@ -61,6 +61,14 @@ class Sources:
                 self._parsed.popitem(last=False)
         return source
 
+    def leads_out(self, path: str) -> bool:
+        """Whether a path names something that is not within the root."""
+        if os.path.isabs(path) or ".." in path.split("/"):
+            return True
+        if self._root is None or "\0" in path:
+            return False
+        return os.path.lexists(os.path.join(self._root, path)) and within(self._root, path) is None
+
     def _content(self, path: str, digest: str) -> bytes | str | None:
         with open_store(self._place) as store:
             stored = store.source(path, digest)
