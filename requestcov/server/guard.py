@@ -43,7 +43,8 @@ class SecurityHeaders:
             (b"content-security-policy", policy.encode("ascii")),
             (b"x-content-type-options", b"nosniff"),
             (b"x-frame-options", b"DENY"),  # what frame-ancestors says, for old browsers
-            (b"referrer-policy", b"no-referrer"),
+            # no-referrer would make browsers send "Origin: null" with a form of our own.
+            (b"referrer-policy", b"same-origin"),
             (b"cross-origin-opener-policy", b"same-origin"),
             (b"cross-origin-resource-policy", b"same-origin"),
             (b"cache-control", b"no-store"),  # a file that may be kept says so itself

@@ -276,7 +276,10 @@ async def _form(request: Request) -> dict[str, str]:
         body += chunk
         if len(body) > LARGEST_FORM:
             raise HTTPException(413)
-    return dict(parse_qsl(body.decode("latin-1"), max_num_fields=20))
+    try:
+        return dict(parse_qsl(body.decode("latin-1"), max_num_fields=20))
+    except ValueError:  # more fields than any form of ours has
+        return {}
 
 
 def _back(request: Request, form: Mapping[str, str]) -> str:
