@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import unquote_to_bytes
 
+from requestcov import native
 from requestcov._values import has_controls
 from requestcov.errors import ConfigError, SinkError
 
@@ -215,7 +216,7 @@ def lock(fd: int, path: str) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise SinkError(f"{path!a} is locked by another process.") from None
-        time.sleep(pause)
+        native.sleep(pause)
         pause = min(pause * 2, 0.02)
 
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
+from requestcov import native
 from requestcov.errors import SinkError, StoreError
 from requestcov.record import Batch
 from requestcov.sinks import path as place
@@ -65,7 +65,8 @@ class SqliteSink:
         self._writer: Writer | None = None
         self._file: tuple[int, int] | None = None
         self._pid = 0
-        self._lock = threading.Lock()
+        # Native: a lock of gevent's would let requests run, and fork, in the middle of a fork.
+        self._lock = native.new_lock()
         # Now, not when a connection is opened: a fork must find no sink in the middle of that.
         _sinks.add(self)
         _close_before_forks()
@@ -196,7 +197,7 @@ class SqliteSink:
         self._lock.release()
 
     def _after_fork_in_child(self, closed: bool) -> None:
-        self._lock = threading.Lock()
+        self._lock = native.new_lock()
         if not closed:
             self._abandon()
 

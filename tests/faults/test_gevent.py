@@ -119,6 +119,8 @@ def test_a_child_forked_by_gevent_records(crime, patched):
         """
         import warnings
         warnings.simplefilter("ignore", DeprecationWarning)
+        # A loop first made after the fork may miss the end of a child that was faster, for ever.
+        gevent.get_hub().loop.install_sigchld()
         victim = Victim()
         victim.serve(2)
         pid = os.fork()
@@ -132,6 +134,84 @@ def test_a_child_forked_by_gevent_records(crime, patched):
         patched,
     )
     assert crime.seqs == [1, 1, 2]
+
+
+@both
+def test_no_request_runs_in_the_middle_of_a_fork_that_waits_for_a_write(crime, patched):
+    """It might fork itself, between the steps of the first fork."""
+    run(
+        crime,
+        """
+        import sqlite3, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        gevent.get_hub().loop.install_sigchld()
+        database = PATH + ".db"
+        victim = Victim(open_sink("sqlite:///" + database), batch_size=1)
+        victim.serve(1)
+        victim.flush()
+        lock = sqlite3.connect(database, isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        (sink,) = [outlet._sink for outlet in victim.pipeline._process.outlets]
+        def turns():
+            while True:
+                taken.append(1)
+                gevent.sleep(0)
+        taken = []
+        gevent.spawn(turns)
+        victim.serve(1)
+        limit = time.monotonic() + 10
+        while sink._lock.acquire(False):  # until the drain thread has it, and waits for the database
+            sink._lock.release()
+            assert time.monotonic() < limit
+            gevent.sleep(0.001)
+        before = len(taken)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(len(taken) - before)
+        assert os.waitpid(pid, 0)[1] == 0
+        lock.execute("ROLLBACK")
+        victim.flush()
+        assert victim.check().stored == 2
+        """,
+        patched,
+    )
+
+
+@both
+def test_a_drain_thread_that_waits_for_a_locked_file_waits_natively(crime, patched):
+    """gevent would give it a hub, with a loop and file descriptors of its own."""
+    out = run(
+        crime,
+        """
+        import fcntl
+        from gevent._hub_local import get_hub_if_exists
+        hubs = []
+        class Watched:
+            name = "watched:"
+            def __init__(self):
+                self.sink = open_sink("file:///" + PATH)
+            def write(self, batch):
+                try:
+                    self.sink.write(batch)
+                finally:
+                    hubs.append(get_hub_if_exists())
+            def close(self):
+                pass
+        victim = Victim(Watched(), flush_interval=0.05)
+        victim.serve(1)
+        victim.flush()
+        file = open(PATH)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        victim.serve(1)
+        assert not victim.pipeline.flush(0.2)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        victim.flush()
+        say(set(hubs))
+        """,
+        patched,
+    )
+    assert out.strip() == "{None}"
+    assert crime.seqs == [1, 2]
 
 
 @both
