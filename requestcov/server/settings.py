@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from requestcov.config import OPTIONS, PREFIX, SERVER_VARIABLES, Config, Option, has_controls
+from requestcov._values import has_controls
+from requestcov.config import OPTIONS, PREFIX, SERVER_VARIABLES, Config, Option
 from requestcov.errors import ConfigError
 
 DEFAULT_STORE = "sqlite:///requestcov.db"

@@ -17,10 +17,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from requestcov import wire
+from requestcov.reading import ledger_from_json
 from requestcov.record import Batch, Ledger, RequestRecord, SourceFile
 from requestcov.sinks.http_answers import Refused
 from requestcov.sinks.http_losses import correct
-from requestcov.storage.lines import ledger_from_json, ledger_to_json
+from requestcov.storage.lines import ledger_to_json
 
 if TYPE_CHECKING:
     from requestcov.sinks.http_client import Client

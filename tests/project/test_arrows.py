@@ -53,7 +53,7 @@ ARROWS = {
     "routes": FOUNDATION | {"_names"},
     "storage": FOUNDATION | {"reading"},
     "wire": FOUNDATION | {"reading", "storage"},
-    "sinks": FOUNDATION | {"storage", "wire"},
+    "sinks": FOUNDATION | {"reading", "storage", "wire"},
     "ledger": FOUNDATION,
     "backoff": {"complaints"},
     "outlet": FOUNDATION | {"backoff", "ledger", "sinks"},
