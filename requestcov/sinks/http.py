@@ -32,8 +32,6 @@ from requestcov.sinks.http_losses import LOST, REJECTED
 from requestcov.sinks.http_spool import ADOPT_EVERY, Spool
 
 if TYPE_CHECKING:
-    import ssl
-
     from requestcov.sinks.http_client import Client
 
 _log = logging.getLogger("requestcov")
@@ -57,13 +55,14 @@ def open_http(url: str, config: Config) -> HttpSink:
             url, f"it needs httpx, which cannot be imported ({error}): pip install 'requestcov[http]'"
         ) from error
     try:
-        trusted = http_client.trust(config.ca_file)
+        if config.ca_file or origin.startswith("https:") or config.proxy.startswith("https:"):
+            http_client.trust(config.ca_file)
     except (OSError, ValueError) as error:
         raise ConfigError(f"ca_file={config.ca_file!r} cannot be used: {describe(error)}.") from error
     if readable_on_the_way(url, config) and host not in _warned:
         _warned.add(host)
         _log.warning("requestcov: %s", READABLE.format(origin))
-    return HttpSink(origin, config, trusted)
+    return HttpSink(origin, config)
 
 
 READABLE = "{} is sent to unencrypted: whoever is on the way can read the token and the records; use https"
@@ -80,11 +79,10 @@ class HttpSink:
         spool: what is on disk.
     """
 
-    def __init__(self, origin: str, config: Config, trusted: ssl.SSLContext) -> None:
+    def __init__(self, origin: str, config: Config) -> None:
         self.name = origin
         self.spool = Spool(os.path.abspath(config.spool), origin.replace("://", "-"), config.spool_size)
         self._config = config
-        self._trusted = trusted
         self._complaints = Complaints()
         self._sending = native.new_lock()
         self._client: Client | None = None
@@ -180,6 +178,7 @@ class HttpSink:
                 self._sending.release()
 
     def _send(self, parcel: Parcel) -> None:
+        before = parcel.tried
         if not self.spool.mark(parcel, tried=True):
             return
         try:
@@ -190,7 +189,7 @@ class HttpSink:
             done = self._delivery.step(self._connected())
         except SinkError as error:
             divided = self._delivery is not None and self._delivery.divided
-            if isinstance(error, Unsent) and not error.arrived and not divided:
+            if isinstance(error, Unsent) and not (error.arrived or before or divided):
                 self.spool.mark(parcel, tried=False)
             raise
         except (OSError, ValueError, EOFError, LookupError) as error:
@@ -239,7 +238,7 @@ class HttpSink:
                 token=self._config.token,
                 timeout=self._config.sink_timeout,
                 proxy=self._config.proxy,
-                verify=self._trusted,
+                ca_file=self._config.ca_file,
             )
         return self._client
 

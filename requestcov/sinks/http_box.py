@@ -94,7 +94,8 @@ class Box:
         self.losses = Losses()
         self.counted: set[str] = set()
         self._path = path
-        self._unlinked: list[str] = []
+        self._done: list[str] = []
+        self._saved = True
         self._load()
         _open.add(self)
 
@@ -117,13 +118,19 @@ class Box:
             with suppress(OSError):
                 os.rename(before, parcel.name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
-    def remove(self, parcel: Parcel) -> None:
-        """A batch is acknowledged or lost: never send it again."""
+    def remove(self, parcel: Parcel, unsaved: bool = False) -> None:
+        """A batch is acknowledged or lost: never send it again.
+
+        Its file stays for now when what was lost is not written down, unless told otherwise:
+        after a crash the batch comes again, and so does the loss.
+        """
         self.parcels.remove(parcel)
         if parcel.tried:
             self.counted.clear()
         self.losses.forget_before(self.parcels[0].number if self.parcels else parcel.number + 1)
-        self._unlink([*self._unlinked, parcel.name])
+        self._done.append(parcel.name)
+        if self._saved or unsaved or self.save_losses():
+            self._unlink()
 
     def save_losses(self, gone: Iterable[str] = ()) -> bool:
         """Write down what was lost, and which files with it; False: the disk does not take it."""
@@ -131,19 +138,21 @@ class Box:
             "v": 1,
             "losses": self.losses.entries(),
             "counted": sorted(self.counted),
-            "gone": [*gone, *self._unlinked],
+            "gone": [*gone, *self._done],
         }
         try:
             write_file(self.fd, LOSSES, json.dumps(data).encode())
         except OSError:
-            return False
-        return True
+            self._saved = False
+        else:
+            self._saved = True
+        return self._saved
 
     def close(self) -> None:
         """Give the lock back, and the directory if nothing is left in it."""
         if self.fd < 0:
             return
-        if not self.parcels and not self._unlinked:
+        if not self.parcels and not self._done:
             with suppress(OSError):
                 os.unlink(LOSSES, dir_fd=self.fd)
             with suppress(OSError):
@@ -164,25 +173,27 @@ class Box:
         for name in os.listdir(self.fd):
             match = NAME.fullmatch(name)
             if name in gone or name.endswith(".new"):
-                self._unlink([name])
+                self._done.append(name)
             elif match is not None:
                 number, records, sources, batch, kind = match.groups()
                 size = os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_size
                 parcel = Parcel(self, int(number), int(records), int(sources), batch, size)
                 parcel.tried = kind == "tried"
                 found.append(parcel)
+        self._unlink()
         self.parcels.extend(sorted(found, key=lambda parcel: parcel.number))
 
-    def _unlink(self, names: Iterable[str]) -> None:
-        """Remove files; what cannot be removed now is tried again at the next."""
-        self._unlinked = []
-        for name in names:
+    def _unlink(self) -> None:
+        """Remove the files that are done with; what cannot be removed now is tried again at the next."""
+        left = []
+        for name in self._done:
             try:
                 os.unlink(name, dir_fd=self.fd)
             except FileNotFoundError:
                 continue
             except OSError:
-                self._unlinked.append(name)
+                left.append(name)
+        self._done = left
 
 
 def make_box(directory: int, path: str, boot: str) -> Box:

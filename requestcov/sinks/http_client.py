@@ -16,6 +16,7 @@ import ssl
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -60,9 +61,9 @@ _sending: ContextVar[bool] = ContextVar("requestcov.sending", default=False)
 class _Transport(httpx.BaseTransport):
     """httpx over httpcore as httpx itself has it, on a network with a deadline."""
 
-    def __init__(self, network: Network, verify: ssl.SSLContext, proxy: str) -> None:
+    def __init__(self, network: Network, origin: str, proxy: str, ca_file: str) -> None:
         options: dict[str, Any] = {
-            "ssl_context": verify,
+            "ssl_context": trust(ca_file) if origin.startswith("https:") else None,
             "max_connections": 1,
             "keepalive_expiry": _IDLE,
             "network_backend": network,
@@ -73,7 +74,7 @@ class _Transport(httpx.BaseTransport):
             self._pool = httpcore.HTTPProxy(
                 proxy_url=str(via.url),
                 proxy_auth=via.raw_auth,
-                proxy_ssl_context=verify if via.url.scheme == "https" else None,
+                proxy_ssl_context=trust(ca_file) if via.url.scheme == "https" else None,
                 **options,
             )
         else:
@@ -117,12 +118,10 @@ class Client:
         token: shown with every batch; empty: none.
         timeout: seconds for an exchange in all.
         proxy: its URL; empty: none.
-        verify: what TLS trusts, from :func:`trust`.
+        ca_file: as :func:`trust` takes it.
     """
 
-    def __init__(
-        self, origin: str, *, token: str, timeout: float, proxy: str, verify: ssl.SSLContext
-    ) -> None:
+    def __init__(self, origin: str, *, token: str, timeout: float, proxy: str, ca_file: str) -> None:
         self._timeout = timeout
         self._deadline = Deadline()
         password = httpx.URL(proxy).password if proxy else ""
@@ -140,7 +139,7 @@ class Client:
         self._client = httpx.Client(
             base_url=origin,
             headers=headers,
-            transport=_Transport(Network(self._deadline), verify, proxy),
+            transport=_Transport(Network(self._deadline), origin, proxy, ca_file),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
             trust_env=False,
@@ -234,8 +233,12 @@ class Client:
         return text
 
 
+@cache
 def trust(ca_file: str) -> ssl.SSLContext:
     """What TLS trusts: the authorities in a file, or the system's and certifi's.
+
+    Read once, when the app starts: reading them holds every thread up for tens of
+    milliseconds, and a forked child would do it again.
 
     Raises:
         OSError, ssl.SSLError: the file cannot be read, or holds no certificate.

@@ -273,7 +273,7 @@ class Spool:
         saved = box.save_losses([parcel.name])
         if stays is not None:
             box.parcels.append(stays)
-        box.remove(parcel)
+        box.remove(parcel, unsaved=True)
         if not saved:
             box.save_losses()  # now there may be room for it
         return stays.size if stays is not None else 0
