@@ -22,8 +22,10 @@ class Unsent(SinkError):
 
     Attributes:
         arrived: False when the collector has certainly not stored it.
+        broke: the connection broke, or time ran out, while it was sent or answered.
     """
 
-    def __init__(self, message: str, *, arrived: bool, retry_after: float = 0.0) -> None:
+    def __init__(self, message: str, *, arrived: bool, broke: bool = False, retry_after: float = 0.0) -> None:
         super().__init__(message, retry_after=retry_after)
         self.arrived = arrived
+        self.broke = broke

@@ -32,7 +32,7 @@ BLOCK = 4096
 
 LOSSES = "losses.json"
 
-NAME = re.compile(r"([0-9]{12})-([0-9]{1,7})-([0-9]{1,7})-([0-9a-f]{32})\.(batch|tried)")
+NAME = re.compile(r"([0-9]{12})-([0-9]{1,7})-([0-9]{1,7})-([0-9a-f-]{32,36})\.(batch|tried)")
 """A batch's file: its number, records, sources, id, and whether it may have arrived."""
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -103,9 +103,12 @@ class Box:
         """Keep a batch.
 
         Raises:
+            SinkError: its id cannot be the name of a file.
             OSError: it is not kept.
         """
         parcel = Parcel(self, number, records, sources, batch, len(body))
+        if not NAME.fullmatch(parcel.name):
+            raise SinkError(f"{batch!a} is no batch's id")
         write_file(self.fd, parcel.name, body)
         return parcel
 

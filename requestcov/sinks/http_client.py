@@ -222,7 +222,8 @@ class Client:
 
     def _failed(self, error: Exception) -> Unsent:
         text = self._safe(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-        return Unsent(text, arrived=self._deadline.sent and not isinstance(error, _UNCONNECTED))
+        begun = self._deadline.sent and not isinstance(error, _UNCONNECTED)
+        return Unsent(text, arrived=begun, broke=begun)
 
     def _safe(self, text: str) -> str:
         low = text.lower()

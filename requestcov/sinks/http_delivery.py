@@ -4,7 +4,8 @@ Laws: parts have ids that follow from the whole's, so that a repeat after a
 crash is known to the collector; they go in order, and the ledger that each
 carries is the whole's less what is still to come of it. A single record that is
 refused goes to quarantine and is counted; the others pass. The last part is
-the ledger alone, which then tells of those refused.
+the ledger alone, which then tells of those refused. What is never answered
+may be too large for the way there, and is divided too.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from typing import TYPE_CHECKING, Protocol
 from requestcov import wire
 from requestcov.reading import ledger_from_json
 from requestcov.record import Batch, Ledger, RequestRecord, SourceFile
-from requestcov.sinks.http_answers import Refused
+from requestcov.sinks.http_answers import Refused, Unsent
 from requestcov.sinks.http_losses import correct
 from requestcov.storage.lines import ledger_to_json
 
 if TYPE_CHECKING:
     from requestcov.sinks.http_client import Client
+
+
+DIVIDE_AFTER = 4
+"""Attempts in a row in the middle of which the connection breaks or time runs out, after which a
+batch is halved: some servers hang up on what is too large, and a slow line may never be done with it."""
 
 
 class Office(Protocol):
@@ -55,6 +61,7 @@ class Delivery:
         self._body = body
         self._office = office
         self._parts: list[Batch] | None = None
+        self._broken = 0
 
     @property
     def divided(self) -> bool:
@@ -68,8 +75,34 @@ class Delivery:
             Unsent: it was not acknowledged; try again.
             ValueError: the body is no batch.
         """
-        if self._parts is None:
-            return self._send_whole(client)
+        try:
+            done = self._send_whole(client) if self._parts is None else self._send_part(client)
+        except Unsent as unsent:
+            self._broken = self._broken + 1 if unsent.broke else 0
+            if self._broken >= DIVIDE_AFTER:
+                self._broken = 0
+                self._make_smaller()
+            raise
+        self._broken = 0
+        return done
+
+    def _send_whole(self, client: Client) -> bool:
+        try:
+            client.post(self._id, self._records, corrected(self._body, self._office.lost()))
+        except Refused as refused:
+            whole = self._whole()
+            parts = _divide(whole)
+            if not parts:
+                self._office.reject(whole, self._body, str(refused))
+            if not self._records and not parts:
+                return True
+            self._parts = [*parts, _ledger_alone(whole)][::-1]
+            return False
+        self._office.deliver(self._records)
+        return True
+
+    def _send_part(self, client: Client) -> bool:
+        assert self._parts
         part = self._parts[-1]
         to_come = sum(len(later.records) for later in self._parts[:-1])
         body = _pack(replace(part, ledger=self._ledger(part.ledger, to_come)))
@@ -86,21 +119,19 @@ class Delivery:
             self._office.deliver(len(part.records))
         return not self._parts
 
-    def _send_whole(self, client: Client) -> bool:
-        try:
-            client.post(self._id, self._records, corrected(self._body, self._office.lost()))
-        except Refused as refused:
-            whole = wire.decode(gzip.decompress(self._body))
-            parts = _divide(whole) or [whole]
-            if parts == [whole]:
-                self._office.reject(whole, self._body, str(refused))
-                parts = []
-            if self._records:
-                parts.append(_part(whole, "ledger", records=(), sources=()))
-            self._parts = parts[::-1]
-            return not parts
-        self._office.deliver(self._records)
-        return True
+    def _make_smaller(self) -> None:
+        if self._parts is None:
+            whole = self._whole()
+            parts = _divide(whole)
+            if parts:
+                self._parts = [*parts, _ledger_alone(whole)][::-1]
+            return
+        parts = _divide(self._parts[-1])
+        if parts:
+            self._parts[-1:] = reversed(parts)
+
+    def _whole(self) -> Batch:
+        return wire.decode(gzip.decompress(self._body))
 
     def _ledger(self, ledger: Ledger, to_come: int) -> Ledger:
         told = ledger_to_json(ledger, ledger.seen)
@@ -143,6 +174,10 @@ def _part(
 ) -> Batch:
     part = uuid.uuid5(uuid.UUID(batch.id), name).hex
     return replace(batch, id=part, records=records, sources=sources)
+
+
+def _ledger_alone(batch: Batch) -> Batch:
+    return _part(batch, "ledger", records=(), sources=())
 
 
 def _pack(batch: Batch) -> bytes:

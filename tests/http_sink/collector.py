@@ -51,10 +51,11 @@ class Kept:
 class Exchange:
     """One request as a behaviour sees it."""
 
-    def __init__(self, handler: BaseHTTPRequestHandler, body: bytes, kept: Kept) -> None:
+    def __init__(self, handler: BaseHTTPRequestHandler, body: bytes | None, kept: Kept) -> None:
         self.headers = handler.headers
-        self.body = body
-        self.batch = decode(gzip.decompress(body))
+        self.body = body or b""
+        if body is not None:
+            self.batch = decode(gzip.decompress(body))
         self.kept = kept
         self.wire = handler.wfile
         self._handler = handler
@@ -113,6 +114,7 @@ class Collector:
         seen: every request that came, with its headers.
         then: behaviours to come, each for one request.
         always: the behaviour when there are none left.
+        unreadable: that for what is no batch.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None, port: int = 0) -> None:
@@ -120,6 +122,7 @@ class Collector:
         self.seen: list[Exchange] = []
         self.then: list[Behaviour] = []
         self.always: Behaviour = ok
+        self.unreadable: Behaviour = status(400)
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -128,7 +131,11 @@ class Collector:
             def do_POST(self) -> None:
                 assert self.path == PATH or self.path.endswith(PATH)
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                exchange = Exchange(self, body, outer.kept)
+                try:
+                    exchange = Exchange(self, body, outer.kept)
+                except (ValueError, OSError, EOFError):
+                    outer.unreadable(Exchange(self, None, outer.kept))
+                    return
                 outer.seen.append(exchange)
                 (outer.then.pop(0) if outer.then else outer.always)(exchange)
 

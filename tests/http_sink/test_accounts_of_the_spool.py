@@ -45,7 +45,7 @@ class ModelCollector:
             raise Refused(400, "poison")
         self.kept.store(arrived)
         if outcome == "unanswered":
-            raise Unsent("no answer", arrived=True)
+            raise Unsent("no answer", arrived=True, broke=True)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -317,6 +317,37 @@ def test_31_a_crash_in_the_middle_of_a_division_counts_nothing_twice(tmp_path: P
         assert there.kept.stored(boot) == 6
 
 
+def test_a_server_that_hangs_up_on_what_is_too_large_gets_it_in_parts(tmp_path: Path) -> None:
+    """Its 413 is lost when it closes a connection that it has not read to the end."""
+
+    def hang_up(exchange):
+        if len(exchange.batch.records) > 3:
+            exchange.hang_up()
+        else:
+            ok(exchange)
+
+    with collector() as there, App(there.url, tmp_path, batch_size=10) as app:
+        there.always = hang_up
+        app.put(10)
+        until(lambda: app.ledger.stored == 10, 30)
+        assert app.flush()
+        assert len(there.kept.records) == 10
+        told = there.kept.ledgers[app.pipeline.boot]
+        assert (told.stored, told.dropped, told.pending) == (10, {}, 0)
+
+
+def test_a_hanging_collector_makes_no_record_poison(tmp_path: Path) -> None:
+    """However often it breaks off: a single record is not given up for that."""
+    with collector() as there, App(there.url, tmp_path, batch_size=4) as app:
+        there.then = [lambda exchange: exchange.hang_up()] * 14
+        app.put(4)
+        while there.then:
+            app.flush(0.05)
+        assert app.flush()
+        assert len(there.kept.records) == 4
+        assert app.ledger.dropped == {}
+
+
 def test_32_an_acknowledgement_that_is_lost_makes_no_second_row(tmp_path: Path) -> None:
     def store_and_hang_up(exchange):
         exchange.kept.store(exchange.batch)
