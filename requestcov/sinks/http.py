@@ -91,6 +91,7 @@ class HttpSink:
         self._delivery: Delivery | None = None
         self._parcel: Parcel | None = None
         self._unkept: tuple[str, Delivery] | None = None
+        self._unanswered = ""
 
     @property
     def taken(self) -> int:
@@ -129,7 +130,7 @@ class HttpSink:
             # Parts of it are with the collector already: go on with the others.
             return self._send_from_memory(batch, body)
         try:
-            self.spool.put(batch, body)
+            self.spool.put(batch, body, tried=batch.id == self._unanswered)
         except (OSError, SinkError) as error:
             text = f"the spool {self.spool.path} takes nothing ({describe(error)}); batches stay in memory"
             self._say("spool", text)
@@ -211,7 +212,9 @@ class HttpSink:
             try:
                 while not delivery.step(self._connected()):
                     continue
-            except SinkError:
+            except SinkError as error:
+                if not isinstance(error, Unsent) or error.arrived:
+                    self._unanswered = batch.id
                 if not delivery.divided:
                     self._unkept = None
                 raise

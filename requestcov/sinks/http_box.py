@@ -99,7 +99,9 @@ class Box:
         self._load()
         _open.add(self)
 
-    def put(self, number: int, records: int, sources: int, batch: str, body: bytes) -> Parcel:
+    def put(
+        self, number: int, records: int, sources: int, batch: str, body: bytes, tried: bool = False
+    ) -> Parcel:
         """Keep a batch.
 
         Raises:
@@ -107,6 +109,7 @@ class Box:
             OSError: it is not kept.
         """
         parcel = Parcel(self, number, records, sources, batch, len(body))
+        parcel.tried = tried
         if not NAME.fullmatch(parcel.name):
             raise SinkError(f"{batch!a} is no batch's id")
         write_file(self.fd, parcel.name, body)

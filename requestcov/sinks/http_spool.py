@@ -94,8 +94,11 @@ class Spool:
                 return self.taken
             return self._own.parcels[0].number - 1
 
-    def put(self, batch: Batch, body: bytes) -> None:
+    def put(self, batch: Batch, body: bytes, tried: bool = False) -> None:
         """Keep a batch of this process.
+
+        Args:
+            tried: it may have arrived already.
 
         Raises:
             SinkError: it is larger than the spool, or the directory cannot be trusted.
@@ -107,11 +110,11 @@ class Spool:
             box = self._box(batch.ledger.boot)
             number = self.taken + 1
             try:
-                parcel = box.put(number, len(batch.records), len(batch.sources), batch.id, body)
+                parcel = box.put(number, len(batch.records), len(batch.sources), batch.id, body, tried)
             except FileNotFoundError:
                 # The directory was taken away while we had it open.
                 box = self._box(batch.ledger.boot, again=True)
-                parcel = box.put(number, len(batch.records), len(batch.sources), batch.id, body)
+                parcel = box.put(number, len(batch.records), len(batch.sources), batch.id, body, tried)
             before = box.parcels[-1] if box.parcels else None
             box.parcels.append(parcel)
             self.taken = number

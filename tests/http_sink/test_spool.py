@@ -408,3 +408,31 @@ def test_losses_correct_a_ledger_by_what_came_before_it() -> None:
     assert losses.upto(9) == before
     assert losses.upto(8) == {"spool_full": 3, "rejected": 1}
     assert Losses(json.loads(json.dumps(losses.entries()))).upto(9) == before
+
+
+def test_a_batch_once_sent_from_memory_and_not_answered_is_not_dropped_from_the_spool(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """It was stored; dropped once the disk has room again, it would be counted as lost."""
+
+    def write_file(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def store_and_hang_up(exchange):
+        exchange.kept.store(exchange.batch)
+        exchange.hang_up()
+
+    with collector() as there, App(there.url, tmp_path, batch_size=1, spool_size=65_536) as app:
+        monkeypatch.setattr(http_box, "write_file", write_file)
+        there.then, there.always = [store_and_hang_up], status(503)
+        app.put(1)
+        until(lambda: there.kept.records)
+        monkeypatch.undo()
+        for _ in range(4):
+            app.put(10)
+            until(lambda: not app.pipeline._process.outlets[0]._backlog)
+        until(lambda: app.ledger.dropped)
+        there.always = ok
+        assert app.flush(30)
+        last = there.kept.ledgers[app.pipeline.boot]
+        assert last.stored == len(there.kept.records) == app.ledger.stored
