@@ -88,6 +88,8 @@ bench: $(INSTALLED)
 	$(BIN)/python -P tests/bench/bench_servers.py
 	$(BIN)/python -P tests/bench/bench_drainer.py
 	$(BIN)/python -P tests/bench/bench_storage.py
+	PYTHONPATH="$$PWD" $(BIN)/python -m tests.bench.bench_collector
+	PYTHONPATH="$$PWD" $(BIN)/python -m tests.bench.bench_collector --hard
 	PYTHONPATH="$$PWD" $(BIN)/python -m tests.bench.bench_questions
 	PYTHONPATH="$$PWD" $(BIN)/python -m tests.bench.bench_localisation
 

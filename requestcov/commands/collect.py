@@ -6,7 +6,9 @@ import argparse
 import sys
 
 from requestcov.commands.asking import Refused, say
-from requestcov.commands.writing import store_to_write
+from requestcov.commands.writing import BUSY_SECONDS, path_of
+from requestcov.errors import SinkError
+from requestcov.sinks.sqlite import SqliteSink
 
 DESCRIPTION = "Take records that apps send by their https sink, on any number of machines, into one store."
 
@@ -54,11 +56,23 @@ def run(options: argparse.Namespace) -> None:
     load_tokens(settings.read_tokens, settings.read_token_file, "REQUESTCOV_READ_TOKENS")
     require_tokens(settings.bind_host, write, "write")
     place = settings.place()
-    with store_to_write(place, create=True):
-        pass  # What is wrong with it is said here, not to the senders.
+    _try_store(place)
     listening = listen(settings.bind_host, settings.bind_port)
     sys.stdout.write(f"requestcov collects into {place} at {address(listening)}\n")
     sys.stdout.flush()
     if not write:
         say("without write tokens, any program of this machine may send records.")
     serve("requestcov.server.collector:collector", settings, listening)
+
+
+def _try_store(place: str) -> None:
+    """What is wrong with the store is said at the start, and not to the senders."""
+    sink = SqliteSink(path_of(place), name=place, busy_seconds=BUSY_SECONDS)
+    try:
+        sink.touch()
+    except SinkError as wrong:
+        raise Refused(str(wrong)) from wrong
+    except OSError as wrong:
+        raise Refused(f"{sink.path!a} cannot be written: {wrong.strerror or wrong}.") from wrong
+    finally:
+        sink.close()

@@ -35,7 +35,7 @@ from requestcov.wire import PATH
 
 _log = logging.getLogger("requestcov.collector")
 
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 2.0
 """How long a transaction waits for another process's, before batches are sent back with 503."""
 
 ROOM = 256_000_000
@@ -60,15 +60,11 @@ def app(settings: Settings, path: str) -> ASGIApp:
         ConfigError: a token cannot be used, or one is needed.
     """
     collector = Collector(settings, path)
-    routes = [
-        Route(PATH, collector.answering(PATH, collector.batches), methods=["POST"]),
-        Route("/healthz", collector.answering("/healthz", collector.alive)),
-        Route("/readyz", collector.answering("/readyz", collector.ready)),
-        Route("/metrics", collector.answering("/metrics", collector.numbers)),
-        Route("/openapi.json", collector.answering("/openapi.json", collector.described)),
-    ]
     inner = Starlette(
-        routes=routes,
+        routes=[
+            Route(path, collector.answering(path, answer), methods=["POST" if path == PATH else "GET"])
+            for path, answer in collector.routes()
+        ],
         lifespan=collector.lifespan,
         exception_handlers={HTTPException: collector.astray},  # type: ignore[dict-item]
     )
@@ -105,6 +101,16 @@ class Collector:
                 yield
         finally:
             self._keeper.close()
+
+    def routes(self) -> list[tuple[str, Endpoint]]:
+        """What answers on which path: batches by POST, all others by GET."""
+        return [
+            (PATH, self.batches),
+            ("/healthz", self.alive),
+            ("/readyz", self.ready),
+            ("/metrics", self.numbers),
+            ("/openapi.json", self.described),
+        ]
 
     def _hasten(self) -> None:
         self._keeper.refuse_new()

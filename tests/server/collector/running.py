@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -25,6 +26,16 @@ WRITE, READ = "write-token-of-these-tests", "read-token-of-these-tests"
 TOKENS = {"REQUESTCOV_WRITE_TOKENS": WRITE, "REQUESTCOV_READ_TOKENS": READ}
 JSON = {"Content-Type": "application/json"}
 BEARER = {"Authorization": f"Bearer {WRITE}"}
+
+
+class _Server(Server):
+    def _wait_for_port(self) -> int:
+        deadline = time.monotonic() + DEADLINE
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if found := re.search(r" at http://\S+:([0-9]+)\n", self.output):
+                return int(found[1])
+            time.sleep(0.01)
+        raise AssertionError(f"the collector did not start:\n{self.output}")
 
 
 class Collecting:
@@ -113,7 +124,7 @@ def collecting(
         )
     _running.add(process)
     try:
-        found = Collecting(Server(process, output), store)
+        found = Collecting(_Server(process, output), store)
         with found.client:
             until_alive(found)
             yield found
