@@ -10,31 +10,17 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from requestcov._values import has_controls
+from requestcov._values import has_controls, integer, number
 from requestcov.config import OPTIONS, PREFIX, SERVER_VARIABLES, Config, Option
 from requestcov.errors import ConfigError
 
 DEFAULT_STORE = "sqlite:///requestcov.db"
-
-
-def _whole(low: int, high: int) -> Callable[[object], int]:
-    allowed = f"a whole number from {low} to {high}"
-
-    def parse(value: object) -> int:
-        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(allowed)
-        return value
-
-    return parse
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -42,7 +28,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 def _size(low: int, high: int) -> Callable[[object], int]:
     allowed = f"a number of bytes from {low} to {high}, such as 64000000 or 64M"
-    whole = _whole(low, high)
+    whole = integer(low, high)
 
     def parse(value: object) -> int:
         found = re.fullmatch(r"([0-9]{1,18})([kmgt]?)b?", value.lower()) if isinstance(value, str) else None
@@ -50,21 +36,6 @@ def _size(low: int, high: int) -> Callable[[object], int]:
             return whole(int(found[1]) * _UNITS[found[2]] if found else value)
         except ValueError:
             raise ValueError(allowed) from None
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Callable[[object], float]:
-    allowed = f"a number from {low:g} to {high:g} seconds"
-
-    def parse(value: object) -> float:
-        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
-            value = float(value)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(allowed)
-        if math.isnan(value) or not low <= value <= high:
-            raise ValueError(allowed)
-        return float(value)
 
     return parse
 
@@ -125,7 +96,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "bind_port",
-        _whole(0, 65_535),
+        integer(0, 65_535),
         8650,
         "0 to 65535",
         "Which port to listen on. 0: one that is free, which is printed.",
@@ -174,7 +145,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "workers",
-        _whole(1, 64),
+        integer(1, 64),
         1,
         "1 to 64",
         "Processes of the collector, which share its port and its store.",
@@ -198,7 +169,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "max_records",
-        _whole(1, 1_000_000),
+        integer(1, 1_000_000),
         10_000,
         "1 to 1000000",
         "Records of one batch, at most. More are refused with 413.",
@@ -206,7 +177,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "max_waiting",
-        _whole(1, 10_000),
+        integer(1, 10_000),
         64,
         "1 to 10000",
         "Batches that wait in one process to be committed, at most. Further ones are refused with 503, "
@@ -215,7 +186,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "body_timeout",
-        _seconds(0.1, 3600),
+        number(0.1, 3600, " seconds"),
         20.0,
         "seconds",
         "Until a body is whole. Slower ones are refused with 408.",
