@@ -241,6 +241,22 @@ SERVER_VARIABLES = frozenset(
 )
 """What the collector and the dashboard read (requestcov.server.settings): an app may find it around too."""
 
+_ORCHESTRATED = re.compile(
+    PREFIX
+    + r"([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)"
+)
+
+
+def is_others(name: str, value: str) -> bool:
+    """Whether a variable under our prefix is none of ours: Kubernetes tells every container of every
+    service, and one that is called requestcov-collector becomes REQUESTCOV_COLLECTOR_SERVICE_HOST.
+
+    https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    """
+    if _ORCHESTRATED.fullmatch(name) is None:
+        return False
+    return not name.endswith("_PORT") or "://" in value or name.endswith("_SERVICE_PORT")
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Config:
@@ -298,7 +314,7 @@ class Config:
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         for name in sorted(environ):
-            if not name.startswith(PREFIX) or name in SERVER_VARIABLES:
+            if not name.startswith(PREFIX) or name in SERVER_VARIABLES or is_others(name, environ[name]):
                 continue
             option = _BY_NAME.get(name[len(PREFIX) :].lower())
             if option is None or option.variable != name:

@@ -14,6 +14,7 @@ from socket import socket
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from requestcov.server.connections import PunctualProtocol
 from requestcov.server.logs import LOGGING
 from requestcov.server.settings import Settings
 
@@ -37,6 +38,7 @@ def run(factory: str, settings: Settings, listening: socket) -> None:
         access_log=False,
         server_header=False,
         ws="none",
+        http=PunctualProtocol,
         timeout_graceful_shutdown=ENDING_SECONDS,
     )
     if settings.workers == 1:

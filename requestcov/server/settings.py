@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from requestcov._values import has_controls, integer, number
-from requestcov.config import OPTIONS, PREFIX, SERVER_VARIABLES, Config, Option
+from requestcov.config import OPTIONS, PREFIX, SERVER_VARIABLES, Config, Option, is_others
 from requestcov.errors import ConfigError
 
 DEFAULT_STORE = "sqlite:///requestcov.db"
@@ -189,7 +189,8 @@ SETTINGS: tuple[Setting, ...] = (
         number(0.1, 3600, " seconds"),
         20.0,
         "seconds",
-        "Until a body is whole. Slower ones are refused with 408.",
+        "Until the head of a request is whole, and then until its body is. A slower body is refused with "
+        "408, a slower head closes the connection.",
         flag="--body-timeout",
     ),
     Setting(
@@ -247,7 +248,7 @@ class Settings:
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         for name in sorted(environ):
-            if not name.startswith(PREFIX) or name in _APPS:
+            if not name.startswith(PREFIX) or name in _APPS or is_others(name, environ[name]):
                 continue
             if name not in SERVER_VARIABLES:
                 raise ConfigError(_unknown(name))

@@ -105,7 +105,7 @@ SHARED = {
     "analysis": {"evidence", "history", "statistics", "contrast", "ranking", "significance", "tally"},
     "reports": {"terminal"},
     "commands": {"asking", "ranked", "writing"},
-    "server": {"binding", "guard", "logs", "settings", "tokens"},
+    "server": {"binding", "connections", "guard", "logs", "settings", "tokens"},
 }
 
 # Modules that a sink loads when it is configured, and what they need beyond the rest of the live half.

@@ -29,6 +29,29 @@ def test_the_server_starts_beside_an_apps_variables():
     assert Settings.load({"REQUESTCOV_SAMPLE_RATE": "0.5"}) == Settings()
 
 
+def test_what_kubernetes_tells_of_a_service_called_after_us_stops_nobody():
+    environ = {
+        "REQUESTCOV_COLLECTOR_SERVICE_HOST": "10.0.0.7",
+        "REQUESTCOV_COLLECTOR_SERVICE_PORT": "8650",
+        "REQUESTCOV_COLLECTOR_SERVICE_PORT_HTTP": "8650",
+        "REQUESTCOV_COLLECTOR_PORT": "tcp://10.0.0.7:8650",
+        "REQUESTCOV_COLLECTOR_PORT_8650_TCP": "tcp://10.0.0.7:8650",
+        "REQUESTCOV_COLLECTOR_PORT_8650_TCP_ADDR": "10.0.0.7",
+        "REQUESTCOV_PORT": "tcp://10.0.0.7:8650",
+        "REQUESTCOV_SERVICE_HOST": "10.0.0.7",
+    }
+    assert Config.load(environ) == Config()
+    assert Settings.load(environ) == Settings()
+
+
+@pytest.mark.parametrize("name", ["REQUESTCOV_PORT", "REQUESTCOV_BIND_PORTS", "REQUESTCOV_COLLECTOR_PORT"])
+def test_a_port_that_a_person_set_under_a_wrong_name_is_refused(name):
+    with pytest.raises(ConfigError, match=name):
+        Settings.load({name: "8650"})
+    with pytest.raises(ConfigError, match=name):
+        Config.load({name: "8650"})
+
+
 def test_a_flag_wins_over_the_environment_and_that_over_the_default():
     environ = {"REQUESTCOV_BIND_PORT": "81", "REQUESTCOV_STORE": " a.db ", "REQUESTCOV_BIND_HOST": ""}
     settings = Settings.load(environ, bind_port=82)

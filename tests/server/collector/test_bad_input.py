@@ -139,6 +139,31 @@ def test_a_slow_body(collector: Collecting):
     assert time.monotonic() - before < 5
 
 
+@pytest.mark.parametrize(
+    "before", [b"", b"POST /v1/batches HTTP/1.1\r\nHost: ", None], ids=["none", "half", "second"]
+)
+def test_a_slow_head(collector: Collecting, before: bytes | None):
+    """Of the first request of a connection, or of a later one."""
+    with collector.server.connect() as connection:
+        if before is None:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while b"alive" not in connection.recv(65536):
+                pass
+        connection.sendall(before or b"")
+        started = time.monotonic()
+        connection.settimeout(0.05)
+        while time.monotonic() - started < 10:
+            try:
+                connection.sendall(b"x")
+                if not connection.recv(65536):
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+    assert time.monotonic() - started < 5
+
+
 def test_a_sender_that_goes_away(collector: Collecting):
     assert collector.raw(request({"Content-Length": 1000}), b"{", end=True).split(b" ")[1:2] in ([], [b"408"])
 
