@@ -18,6 +18,8 @@ from requestcov.commands.asking import (
     selection_of,
     store_of,
 )
+from requestcov.commands.changes import concerned
+from requestcov.commands.tested import beside_tests
 
 DESCRIPTION = "The answers in one HTML file that needs no network and no script, to be read or mailed."
 
@@ -26,6 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to, and of what."""
     parser.add_argument("output", metavar="OUTPUT.html", type=Path, help="the file to write")
     add_selection(parser)
+    change = parser.add_mutually_exclusive_group()
+    change.add_argument(
+        "--diff",
+        metavar="FILE|-",
+        help="a unified diff, to tell whom it concerns; -: standard input",
+    )
+    change.add_argument("--git", metavar="A..B", help="in place of a diff: what changed between two commits")
+    parser.add_argument(
+        "--tests", metavar="DATAFILE", help="a coverage.py data file, to tell what no test runs"
+    )
     parser.add_argument("--no-source", action="store_true", help="leave out the source of the files")
     parser.add_argument("--force", action="store_true", help="overwrite a file that is no report of ours")
 
@@ -42,12 +54,16 @@ def run(options: argparse.Namespace) -> None:
     output: Path = options.output
     if not options.force and not _ours(output, GENERATOR):
         raise Refused(f"{str(output)!a} exists and is no report of requestcov: name another, or add --force.")
-    place, selection = store_of(options), selection_of(options)
-    evidence = gather(place, selection, os.getcwd())
+    place, selection, root = store_of(options), selection_of(options), os.getcwd()
+    evidence = gather(place, selection, root)
     require_records(evidence)
+    change = None
+    if options.diff is not None or options.git is not None:
+        change = concerned(evidence, place, selection, root, diff=options.diff, git=options.git)
+    tested = None if options.tests is None else beside_tests(evidence, options.tests, root)
 
     def traffic(endpoint: str, alike: bool) -> Traffic:
-        found = gather_traffic(place, replace(selection, endpoint=endpoint), os.getcwd(), alike=alike)
+        found = gather_traffic(place, replace(selection, endpoint=endpoint), root, alike=alike)
         return replace(found, evidence=known(found.evidence))
 
     def known(part: Evidence) -> Evidence:
@@ -59,10 +75,12 @@ def run(options: argparse.Namespace) -> None:
             evidence=evidence,
             selection=selection,
             holders=holders(place, selection),
-            by_release=lambda: known(gather(place, selection, os.getcwd(), by_release=True)),
-            release=lambda name: known(gather(place, replace(selection, release=name), os.getcwd())),
+            by_release=lambda: known(gather(place, selection, root, by_release=True)),
+            release=lambda name: known(gather(place, replace(selection, release=name), root)),
             traffic=traffic,
             with_source=not options.no_source,
+            impact=change,
+            gap=tested,
         )
     )
     try:

@@ -104,7 +104,7 @@ SHARED = {
     "storage": {"results"},
     "analysis": {"evidence", "history", "statistics", "contrast", "ranking", "significance", "tally"},
     "reports": {"terminal"},
-    "commands": {"asking", "ranked", "writing"},
+    "commands": {"asking", "changes", "ranked", "tested", "writing"},
     "server": {"binding", "connections", "guard", "logs", "settings", "tokens"},
 }
 

@@ -10,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from requestcov.analysis.coverage import by_endpoint, by_file
 from requestcov.analysis.coverage_results import EndpointCoverage, FileCoverage
 from requestcov.analysis.evidence import Evidence, Selection, Traffic
+from requestcov.analysis.gap import Gap
+from requestcov.analysis.who_lines import LineAnswer, who_ran_lines
+
+if TYPE_CHECKING:
+    from requestcov.analysis.impact import Impact
 
 MOST_ENDPOINTS = 10
 """Endpoints of which single requests are looked at, in each section that does."""
@@ -35,6 +41,8 @@ class Material:
         traffic: the requests of an endpoint, read anew at each call; those that differ in time and
             duration only are one if the second argument is true.
         with_source: whether source texts are part of the report.
+        impact: whom a change concerns; None: no change was named.
+        gap: production beside a test-suite; None: no data of one was named.
     """
 
     evidence: Evidence
@@ -44,6 +52,8 @@ class Material:
     release: Callable[[str], Evidence]
     traffic: Callable[[str, bool], Traffic]
     with_source: bool = True
+    impact: Impact | None = None
+    gap: Gap | None = None
 
     @cached_property
     def endpoints(self) -> tuple[EndpointCoverage, ...]:
@@ -72,6 +82,17 @@ class Material:
         return {path: f"f{number}" for number, path in enumerate(shown, 1)}
 
     @cached_property
+    def who(self) -> Mapping[str, Mapping[int, LineAnswer]]:
+        """Path -> line -> who ran it; of files whose source the report shows."""
+        return {path: who_ran_lines(self.evidence, path) for path in self.anchors}
+
+    @cached_property
+    def answers(self) -> Mapping[LineAnswer, int]:
+        """Who ran a line -> the answer's number, from 1; lines with the same one share it."""
+        distinct = dict.fromkeys(answer for lines in self.who.values() for answer in lines.values())
+        return {answer: number for number, answer in enumerate(distinct, 1)}
+
+    @cached_property
     def busiest(self) -> tuple[str, ...]:
         """The endpoints of which single requests are looked at: those with most traffic."""
         return tuple(found.endpoint for found in self.endpoints if found.recorded)[:MOST_ENDPOINTS]
@@ -87,6 +108,16 @@ class Material:
         if evidence is not None and evidence.newest[path] != self.evidence.newest[path]:
             return None
         return None if anchor is None else f"#{anchor}-{line}"
+
+    def function_place(self, path: str, name: str) -> str | None:
+        """A link to the function of a name, told of another text of the file than the one shown.
+
+        None where the file shown has none of that name, or several.
+        """
+        digest = self.evidence.newest.get(path)
+        source = None if digest is None else self.evidence.source(path, digest)
+        lines = [f.line for f in source.functions if f.name == name] if source is not None else []
+        return self.place(path, lines[0]) if len(lines) == 1 else None
 
     def _has_text(self, file: FileCoverage) -> bool:
         return self.evidence.source(file.path, file.digest) is not None

@@ -27,10 +27,13 @@ SECTIONS = (
     "paths",
     "thin",
     "dead",
+    "gap",
     "releases",
+    "impact",
     "suspects",
     "slow",
     "source",
+    "who",
 )
 """A module and a template each, in the order of the page."""
 
@@ -60,11 +63,18 @@ def render(material: Material) -> str:
     found = environment("requestcov.reports.html")
     style = found.get_template("style.css").render()
     modules = {name: cast(Section, import_module(f"requestcov.reports.html.{name}")) for name in SECTIONS}
-    names = [name for name in SECTIONS if name != "source" or material.with_source]
+    there = {
+        "gap": material.gap is not None,
+        "impact": material.impact is not None,
+        "source": material.with_source,
+        "who": material.with_source,
+    }
+    names = [name for name in SECTIONS if there.get(name, True)]
     bodies = {
         name: Markup(
             found.get_template(f"{name}.html").render(
                 place=material.place,
+                function_place=material.function_place,
                 anchors=material.anchors,
                 numbers=material.numbers,
                 with_source=material.with_source,

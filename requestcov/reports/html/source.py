@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from requestcov.analysis.listing import Kind, Line, Listing, of_file
+from requestcov.analysis.who_lines import LineAnswer
 from requestcov.record import format_lines
 from requestcov.reports.html.material import Material
 from requestcov.reports.terminal import number, percent
@@ -29,6 +30,7 @@ class Row:
         requests, share: in figures; empty where the line is not counted.
         endpoints: their numbers in the report, as ranges.
         text: as written, tabs expanded.
+        who: the number of the answer to who ran it; None where it is not counted.
     """
 
     number: int
@@ -37,6 +39,7 @@ class Row:
     share: str
     endpoints: str
     text: str
+    who: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,17 @@ def section(material: Material) -> Mapping[str, object]:
 def _files(material: Material) -> Iterator[File]:
     for path, anchor in material.anchors.items():
         listing = of_file(material.evidence, path)
-        yield File(anchor, listing, (_row(line, material.numbers) for line in listing.lines))
+        ran = material.who[path]
+        yield File(anchor, listing, (_row(line, material, ran.get(line.number)) for line in listing.lines))
 
 
-def _row(line: Line, numbers: Mapping[str, int]) -> Row:
+def _row(line: Line, material: Material, who: LineAnswer | None) -> Row:
     text = line.text.expandtabs()
     if line.kind is Kind.EXECUTED and line.number == line.statement:
-        endpoints = format_lines(numbers[name] for name in line.endpoints)
+        endpoints = format_lines(material.numbers[name] for name in line.endpoints)
         kind = f"b{round(STEPS * line.share)}"
-        return Row(line.number, kind, number(line.requests), percent(line.share), endpoints, text)
+        answer = None if who is None else material.answers[who]
+        return Row(line.number, kind, number(line.requests), percent(line.share), endpoints, text, answer)
     if line.kind is Kind.MISSED:
         return Row(line.number, "missed", "", "not run" if line.number == line.statement else "", "", text)
     if line.kind is Kind.IMPORT and line.number == line.statement:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
 import pytest
+from coverage import CoverageData
 
 from requestcov.cli import main
 from requestcov.reports.html.page import SECTIONS
@@ -24,6 +26,19 @@ HOSTILE = [
 ]
 PATH = f"shop/{ELEMENT.replace('/', '')}\u202e.py"
 LINES = VIEWS + f"\n\ndef late():\n    return '{ELEMENT}\u202e\t\x07</code></div></style>'\n"
+DIFF = f"""\
+--- a/shop/views.py
++++ b/shop/views.py
+@@ -7,2 +7,2 @@
+     if order is None:
+-        return 404
++        return 410
+--- a/{PATH.encode("unicode_escape").decode()}
++++ b/{PATH.encode("unicode_escape").decode()}
+@@ -1,1 +1,2 @@
+ import os
++import {ELEMENT}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +52,17 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     records += [record("GET /orders", MISSING), record("POST /orders", SHIPPED, status=500)]
     url = write_store(folder / "s.db", records, texts=texts, seen={"GET /quiet": 3}, dropped={ELEMENT: 1})
-    assert main(["html", str(folder / "r.html"), "--store", url]) == 0
+    # A change to both files, and tests that ran the first function of each, in the folder asked from.
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    (folder / "hostile.diff").write_text(DIFF)
+    data = CoverageData(basename=str(folder / "tests.data"))
+    data.add_lines({str(folder / path): [7] for path in texts})
+    data.write()
+    with contextlib.chdir(folder):
+        asked = ["html", "r.html", "--store", url, "--diff", "hostile.diff", "--tests", "tests.data"]
+        assert main(asked) == 0
     return folder / "r.html"
 
 
@@ -77,6 +102,8 @@ def test_hostile_names_are_text(report: Path, open_page: Open):
     assert "/invoice\\u202efdp.exe" in text
     assert "/half\\ud800" in text
     assert page.locator("code", has_text="def late").count() == 1
+    for section in ("#gap", "#impact", "#who"):
+        assert ELEMENT.replace("/", "") in (page.locator(section).text_content() or "")
 
 
 def test_no_character_that_hides_or_turns_text_is_left(report: Path):
@@ -105,6 +132,15 @@ def test_a_link_to_a_line_unfolds_its_file_without_script(report: Path, open_pag
     link.click()
     assert row.is_visible()
     assert row.locator("code").text_content() == "def ship(order):"
+
+
+def test_the_number_of_a_line_leads_to_who_ran_it_and_back(report: Path, open_page: Open):
+    page = open_page(report, fragment="#f2-15").page
+    page.locator("#f2-15 a").click()
+    entry = page.locator(":target")
+    assert entry.get_by_text("POST /orders").is_visible()
+    entry.get_by_text("shop/views.py").click()
+    assert page.locator(":target code").text_content() == "    order.sent = True"
 
 
 def test_every_link_leads_somewhere(report: Path, open_page: Open):

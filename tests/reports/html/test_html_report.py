@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from requestcov.cli import main
 from requestcov.reports.html.overview import MOST_BARS, traffic
 from requestcov.reports.html.page import SECTIONS
 from requestcov.storage.results import Outcome
-from tests.reports.shop_store import MISSING, SHOWN, record, shop, write_store
+from tests.cli.suite import run_suite
+from tests.reports.shop_store import MISSING, SHOWN, VIEWS, record, shop, write_store
+
+ALWAYS = [name for name in SECTIONS if name not in ("gap", "impact")]
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +123,61 @@ def test_what_went_silent_with_the_latest_release_is_listed():
     assert "shop/views.py:8" in text
 
 
+def texts(elements: list[html.HtmlElement]) -> list[str]:
+    return [" ".join(element.text_content().split()) for element in elements]
+
+
+def test_the_number_of_a_line_leads_to_who_ran_it():
+    page = read()
+    lines = page.xpath("//section[@id='source']//div[@class='lines']/div")
+    hrefs = {
+        number: line.xpath("span[1]/a/@href") for number, line in enumerate(lines, 1) if line.xpath(".//a")
+    }
+    assert hrefs == {7: ["#w1"], 8: ["#w2"], 9: ["#w3"], 15: ["#w4"], 16: ["#w4"], 17: ["#w4"]}
+    assert texts(page.xpath("//div[@class='who']/div")) == [
+        "shop/views.py 7 1 GET /orders/{id} 4 requests, >99% of all, 2026-11-20 to 2026-11-21",
+        "shop/views.py 8 1 GET /orders/{id} 1 request, <1% of all, 2026-11-20",
+        "shop/views.py 9 1 GET /orders/{id} 3 requests, >99% of all, 2026-11-20 to 2026-11-21",
+        "shop/views.py 15-17 2 POST /orders 1 request, <1% of all, 2026-11-20",
+    ]
+
+
+def test_a_change_has_a_section_when_it_is_named():
+    assert read().xpath("//section/@id") == ALWAYS
+    change = VIEWS.replace("return 404", "return 410").replace("LIMIT = 3", "LIMIT = 4")
+    Path("shop").mkdir()
+    Path("shop/views.py").write_text(change)
+    Path("a.diff").write_text("".join(unified_diff(
+        VIEWS.splitlines(True), change.splitlines(True), "a/shop/views.py", "b/shop/views.py"
+    )))  # fmt: skip
+    page = read("--diff", "a.diff")
+    assert [row[:3] for row in rows(page, "impact")] == [["1 GET /orders/{id}", "1", "1"]]
+    lines = page.xpath("//section[@id='impact']//div[contains(@class, 'change')]/div")
+    assert [[part.text_content() for part in line] for line in lines] == [
+        ["-", "3", "", "", "LIMIT = 3", "runs at import"],
+        ["-", "8", "1", "<1%", "        return 404"],
+    ]
+    assert "return 404" not in texts(read("--diff", "a.diff", "--no-source").xpath("//main"))[0]
+
+
+def test_a_change_that_cannot_be_read_writes_nothing(capsys: pytest.CaptureFixture[str]):
+    assert main(["html", "r.html", "--diff", "missing.diff"]) == 2
+    assert "the diff 'missing.diff' cannot be read" in capsys.readouterr().err
+    assert not Path("r.html").exists()
+
+
+def test_what_no_test_runs_has_a_section_when_their_data_is_named():
+    run_suite()
+    page = read("--tests", ".coverage")
+    assert rows(page, "gap") == [
+        ["1 GET /orders/{id}", ">99%", "3", "1", "50%"],
+        ["2 POST /orders", "<1%", "3", "1", "33%"],
+    ]
+    functions = page.xpath("//section[@id='gap']//table[2]/tbody/tr")
+    assert texts(functions) == ["show shop/views.py:6 9 3 >99%", "ship shop/views.py:14 17 1 <1%"]
+    assert functions[0].xpath(".//a/@href") == ["#f1-6"]
+
+
 def test_the_footing_is_that_of_the_other_reports():
     text = read("--release", "r1").xpath("//dl[@class='facts']")[0].text_content()
     assert "1,237 seen, 4 excluded, 7 sampled = 5 stored + 2 (queue_full 2) dropped + 0 pending" in text
@@ -127,11 +186,12 @@ def test_the_footing_is_that_of_the_other_reports():
 
 def test_without_source_no_text_and_no_link_to_it():
     page = read("--no-source")
-    assert page.xpath("//section/@id") == [name for name in SECTIONS if name != "source"]
+    assert page.xpath("//section/@id") == [name for name in ALWAYS if name not in ("source", "who")]
     text = Path("r.html").read_text()
     assert "order.sent" not in text
     assert "return 404" not in text
     assert not page.xpath("//main//a")
+    assert not page.xpath("//div[@class='who']")
 
 
 def test_the_same_store_gives_the_same_bytes():
