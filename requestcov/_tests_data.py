@@ -42,6 +42,7 @@ class TestsData:
     ambiguous: tuple[str, ...]
     contexts: bool
     _data: CoverageData = field(repr=False)
+    _contexts: dict[str, Mapping[int, Collection[str]]] = field(default_factory=dict, repr=False)
 
     def lines(self, path: str) -> frozenset[int]:
         """The lines of a file of the store that the tests ran; those as recorded."""
@@ -49,7 +50,9 @@ class TestsData:
 
     def tests(self, path: str, lines: Collection[int]) -> frozenset[str]:
         """The names of the tests that ran any of these lines."""
-        by_line = self._data.contexts_by_lineno(self.files[path])
+        if path not in self._contexts:
+            self._contexts[path] = self._data.contexts_by_lineno(self.files[path])
+        by_line = self._contexts[path]
         return frozenset(name for line in lines for name in by_line.get(line, ()) if name)
 
 

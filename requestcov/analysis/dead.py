@@ -6,7 +6,8 @@ confidence, never a verdict of its own. A function is watched while it is as it
 is now (dead_days): what a deploy has only moved stays watched, what it has changed
 is watched anew. What could not be judged is named. Only lines of function bodies
 are asked about: what runs at import runs whatever requests do, and says nothing
-about them.
+about them. What something else ran is told apart by its coverage data, which is a fact
+(dead_elsewhere), and by its looks, which is a hint (dead_jobs).
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from collections.abc import Iterable, Mapping
 from requestcov._source import Function, Source, parse
 from requestcov._source_cache import SourceCache
 from requestcov.analysis.dead_days import Days
+from requestcov.analysis.dead_elsewhere import Others
+from requestcov.analysis.dead_jobs import Jobs
 from requestcov.analysis.dead_results import (
     Dead,
     DeadFunction,
     DeadLines,
     Excluded,
     Kind,
+    RanElsewhere,
     Saturation,
     Verdict,
     Watch,
@@ -30,6 +34,7 @@ from requestcov.analysis.dead_results import (
 from requestcov.analysis.dead_saturation import Holders, saturation
 from requestcov.analysis.evidence import Evidence, Run
 from requestcov.analysis.history import History
+from requestcov.analysis.measured import Elsewhere
 from requestcov.analysis.statistics import CONFIDENCE, requests_needed, upper_bound, worst_size
 from requestcov.record import format_lines
 
@@ -40,6 +45,7 @@ __all__ = [
     "Excluded",
     "Holders",
     "Kind",
+    "RanElsewhere",
     "Saturation",
     "Verdict",
     "Watch",
@@ -60,6 +66,8 @@ def dead(
     bound: float = BOUND,
     min_days: int = MIN_DAYS,
     reached_only: bool = False,
+    elsewhere: Iterable[Elsewhere] = (),
+    scripts: Mapping[tuple[str, str], str] | None = None,
 ) -> Dead:
     """What no recorded request ran.
 
@@ -73,11 +81,14 @@ def dead(
         min_days: from 0.
         reached_only: leave out functions that no request ran, as for a single endpoint, of which they
             say nothing but that it does not reach them.
+        elsewhere: what commands, jobs and the like ran.
+        scripts: (module, qualified name) that an entry point of the project calls -> what that is.
     """
     ours = tree is not None and not tree.keys().isdisjoint(evidence.newest)
     last = {path: evidence.source(path, digest) for path, digest in evidence.newest.items()}
     known: Mapping[str, Source | None] = tree if tree is not None and ours else last
     current = {path: source for path, source in known.items() if source is not None and not source.problem}
+    others, jobs = Others(current, elsewhere), Jobs(current, scripts or {})
     judge = _Judge(evidence, History(current, evidence.texts), confidence, bound, min_days)
     functions: list[DeadFunction] = []
     lines: list[DeadLines] = []
@@ -90,10 +101,14 @@ def dead(
             missed = function.body - judge.executed[source.path]
             if len(missed) < len(function.body):
                 live += 1
-                if missed:
-                    lines.append(judge.lines(source, function, missed))
+                ran = others.ran(source.path, missed)
+                for part, whose in ((missed - ran, ()), (missed & ran, others.who(source.path, missed))):
+                    if part:
+                        lines.append(judge.lines(source, function, part, whose))
             elif missed and not reached_only:
-                functions.append(judge.function(source, function, alive))
+                whose = others.who(source.path, missed)
+                hint = jobs.hint(source.path, function.line)
+                functions.append(judge.function(source, function, alive, whose, hint))
     overall, endpoints = saturation(evidence, judge.placed, holders)
     return Dead(
         confidence=confidence,
@@ -110,6 +125,7 @@ def dead(
         gone=tuple(sorted(evidence.newest.keys() - known.keys())),
         tree=ours,
         live=live,
+        elsewhere=others.data,
     )
 
 
@@ -134,7 +150,14 @@ class _Judge:
         self._history = history
         self._confidence, self._bound, self._min_days = confidence, bound, min_days
 
-    def function(self, source: Source, function: Function, alive: bool) -> DeadFunction:
+    def function(
+        self,
+        source: Source,
+        function: Function,
+        alive: bool,
+        elsewhere: tuple[RanElsewhere, ...],
+        hint: str | None,
+    ) -> DeadFunction:
         """A function that no request ran; ``alive``: they ran another of its file."""
         path = source.path
         held = self._held(path, function)
@@ -150,6 +173,7 @@ class _Judge:
         doubts = self._doubts(watch.requests, watch.bound, watch.days)
         if kind is Kind.FILE:
             doubts = ["no request ran any line of the file: since when it is deployed is not known", *doubts]
+        verdict = Verdict.UNWATCHED if kind is Kind.FILE else Verdict.UNSURE if doubts else Verdict.DEAD
         return DeadFunction(
             path=path,
             name=function.name,
@@ -158,11 +182,19 @@ class _Judge:
             size=len(function.body),
             kind=kind,
             watch=watch,
-            verdict=Verdict.UNWATCHED if kind is Kind.FILE else Verdict.UNSURE if doubts else Verdict.DEAD,
+            verdict=Verdict.ELSEWHERE if elsewhere else verdict,
             reason="; ".join(doubts) or None,
+            elsewhere=elsewhere,
+            hint=hint,
         )
 
-    def lines(self, source: Source, function: Function, missed: frozenset[int]) -> DeadLines:
+    def lines(
+        self,
+        source: Source,
+        function: Function,
+        missed: frozenset[int],
+        elsewhere: tuple[RanElsewhere, ...],
+    ) -> DeadLines:
         """Lines of a function that requests ran."""
         # Each request runs one block of a version of a file, so these runs are all its requests. The
         # weights within a run are not known apart; their mean stands for each.
@@ -184,7 +216,8 @@ class _Judge:
             requests=requests,
             effective=effective,
             bound=largest,
-            verdict=Verdict.UNSURE if doubts else Verdict.DEAD,
+            verdict=Verdict.ELSEWHERE if elsewhere else Verdict.UNSURE if doubts else Verdict.DEAD,
+            elsewhere=elsewhere,
         )
 
     def _held(self, path: str, function: Function) -> dict[str, set[str]]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from requestcov.analysis.measured import NotCompared
+
 
 class Verdict(Enum):
     """What the sample allows to say."""
@@ -16,6 +18,8 @@ class Verdict(Enum):
     """Too few requests, or too few days."""
     UNWATCHED = "unwatched"
     """No request ran any line of the file, so nobody knows since when this text is deployed."""
+    ELSEWHERE = "elsewhere"
+    """A command, a job or the like ran it, as a data file that was given says."""
 
 
 class Kind(Enum):
@@ -55,6 +59,36 @@ class Watch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RanElsewhere:
+    """What one data file says of code that no recorded request ran.
+
+    Attributes:
+        data: name of the data file.
+        lines: those that ran, as ranges: ``"14-17,20"``.
+        contexts: names of the contexts that ran any of them; empty where they were not kept.
+    """
+
+    data: str
+    lines: str
+    contexts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElsewhereData:
+    """A data file of what commands, jobs and the like ran.
+
+    Attributes:
+        data: its name.
+        compared: how many of the judged files it has lines for.
+        not_compared: files whose lines could not be placed, and why.
+    """
+
+    data: str
+    compared: int
+    not_compared: tuple[NotCompared, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeadFunction:
     """A function none of whose body lines a recorded request ran.
 
@@ -66,6 +100,9 @@ class DeadFunction:
         watch: by the requests of the days on which it was as it is now; of a file that never ran, by all.
         verdict: see Verdict.
         reason: why it is not surer, in words; None for a dead one.
+        elsewhere: who else ran it, by data file.
+        hint: why it looks like a command or a job, by its text alone; None: it does not. The verdict
+            does not depend on it.
     """
 
     path: str
@@ -77,6 +114,8 @@ class DeadFunction:
     watch: Watch
     verdict: Verdict
     reason: str | None
+    elsewhere: tuple[RanElsewhere, ...]
+    hint: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +130,8 @@ class DeadLines:
         requests: recorded requests that ran the function.
         effective: as in Watch, of these.
         bound: largest share of the function's requests that could run one of these lines.
-        verdict: DEAD or UNSURE.
+        verdict: DEAD, UNSURE or ELSEWHERE; lines of one function that differ in it come apart.
+        elsewhere: who else ran the lines, by data file.
     """
 
     path: str
@@ -105,6 +145,7 @@ class DeadLines:
     effective: float
     bound: float
     verdict: Verdict
+    elsewhere: tuple[RanElsewhere, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +201,7 @@ class Dead:
         gone: paths that ran and that the working tree has no more.
         tree: whether what is judged is the working tree; else it is what ran last.
         live: functions that were run.
+        elsewhere: the data files that were given.
     """
 
     confidence: float
@@ -176,6 +218,7 @@ class Dead:
     gone: tuple[str, ...]
     tree: bool
     live: int
+    elsewhere: tuple[ElsewhereData, ...]
 
     @property
     def enough(self) -> bool:

@@ -14,24 +14,8 @@ from dataclasses import dataclass, field
 
 from requestcov._source import Source
 from requestcov.analysis.evidence import Evidence, Run
+from requestcov.analysis.measured import Measured, NotCompared
 from requestcov.analysis.statistics import fraction_of
-
-
-@dataclass(frozen=True)
-class Tested:
-    """One file as the tests ran it.
-
-    Attributes:
-        path: as in the store.
-        source: the text that the tests ran; None: it is not at hand.
-        lines: those that the tests ran, as recorded.
-        problem: why the file cannot be compared, or None.
-    """
-
-    path: str
-    source: Source | None
-    lines: frozenset[int]
-    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,14 +63,6 @@ class EndpointGap:
 
 
 @dataclass(frozen=True)
-class NotCompared:
-    """A file that production or the tests ran, and why it is left out."""
-
-    path: str
-    problem: str
-
-
-@dataclass(frozen=True)
 class Gap:
     """Production beside a test-suite.
 
@@ -118,7 +94,7 @@ class _Sum:
     on_untested: float = 0.0
 
 
-def gap(evidence: Evidence, files: Iterable[Tested], unmatched: int = 0) -> Gap:
+def gap(evidence: Evidence, files: Iterable[Measured], unmatched: int = 0) -> Gap:
     """Compare what requests and tests ran.
 
     Args:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 
+from requestcov._scripts import declared
 from requestcov._source import Source
 from requestcov.analysis.dead import BOUND, MIN_DAYS
 from requestcov.analysis.dead import dead as judge
@@ -21,6 +22,7 @@ from requestcov.commands.asking import (
     selection_of,
     store_of,
 )
+from requestcov.commands.tested import ran_elsewhere
 from requestcov.config import Config
 from requestcov.reports import json
 from requestcov.scope import Scope
@@ -57,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"rows of a table at most, in text, the largest first (default {LIMIT})",
     )
     parser.add_argument(
+        "--elsewhere",
+        metavar="DATAFILE",
+        action="append",
+        default=[],
+        help="a coverage.py data file of what commands, cron jobs or workers ran; may be given several times",
+    )
+    parser.add_argument(
         "--root", metavar="DIR", default=".", help="working tree to judge; default: the directory here"
     )
     parser.add_argument(
@@ -76,7 +85,8 @@ def run(options: argparse.Namespace) -> None:
     place = store_of(options)
     selection = narrowed(selection_of(options), options.endpoint, place)
     tree = _tree(options.root)
-    evidence = gather(place, selection, os.path.abspath(options.root))
+    root = os.path.abspath(options.root)
+    evidence = gather(place, selection, root)
     require_records(evidence)
     result = judge(
         evidence,
@@ -85,6 +95,8 @@ def run(options: argparse.Namespace) -> None:
         bound=options.bound,
         min_days=options.min_days,
         reached_only=selection.endpoint is not None,
+        elsewhere=ran_elsewhere(options.elsewhere, {*tree, *evidence.newest}, root),
+        scripts=declared(root),
     )
     if options.format == "json":
         json.write({"dead": result}, evidence.footing, selection, output())

@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from requestcov._scripts import declared
 from requestcov.analysis.evidence import Evidence, Traffic
 from requestcov.analysis.gather import gather, gather_traffic, holders
 from requestcov.commands.asking import (
@@ -19,7 +20,7 @@ from requestcov.commands.asking import (
     store_of,
 )
 from requestcov.commands.changes import concerned
-from requestcov.commands.tested import beside_tests
+from requestcov.commands.tested import beside_tests, ran_elsewhere
 
 DESCRIPTION = "The answers in one HTML file that needs no network and no script, to be read or mailed."
 
@@ -37,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     change.add_argument("--git", metavar="A..B", help="in place of a diff: what changed between two commits")
     parser.add_argument(
         "--tests", metavar="DATAFILE", help="a coverage.py data file, to tell what no test runs"
+    )
+    parser.add_argument(
+        "--elsewhere",
+        metavar="DATAFILE",
+        action="append",
+        default=[],
+        help="a coverage.py data file of what commands and jobs ran; may be given several times",
     )
     parser.add_argument("--no-source", action="store_true", help="leave out the source of the files")
     parser.add_argument("--force", action="store_true", help="overwrite a file that is no report of ours")
@@ -81,6 +89,8 @@ def run(options: argparse.Namespace) -> None:
             with_source=not options.no_source,
             impact=change,
             gap=tested,
+            elsewhere=ran_elsewhere(options.elsewhere, evidence.newest, root),
+            scripts=declared(root),
         )
     )
     try:

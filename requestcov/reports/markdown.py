@@ -44,8 +44,9 @@ def _dead(result: Dead, evidence: Evidence, selection: Selection) -> Iterator[st
     )
     sure: defaultdict[str, list[DeadFunction | DeadLines]] = defaultdict(list)
     everything: list[DeadFunction | DeadLines] = [*result.functions, *result.lines]
+    jobs = [f for f in result.functions if f.hint and f.verdict in (Verdict.DEAD, Verdict.UNWATCHED)]
     for item in everything:
-        if item.verdict is Verdict.DEAD:
+        if item.verdict is Verdict.DEAD and item not in jobs:
             sure[item.path].append(item)
     if not sure:
         yield ""
@@ -59,7 +60,18 @@ def _dead(result: Dead, evidence: Evidence, selection: Selection) -> Iterator[st
         yield ""
         yield f"## {code(path)}"
         yield from (_item(item) for item in sorted(items, key=lambda item: item.line))
-    unwatched = sorted({item.path for item in result.functions if item.verdict is Verdict.UNWATCHED})
+    if jobs:
+        yield ""
+        yield "## Looks like a command or a job: ask before anything goes"
+        yield from (f"- [ ] {code(f'{f.path}:{f.line} {f.name}')}: {code(f.hint or '')}" for f in jobs)
+    elsewhere = [item for item in everything if item.verdict is Verdict.ELSEWHERE]
+    if elsewhere:
+        yield ""
+        yield "## Run elsewhere: to be kept"
+        yield from (_kept(item) for item in elsewhere)
+    unwatched = sorted(
+        {item.path for item in result.functions if item.verdict is Verdict.UNWATCHED and not item.hint}
+    )
     if unwatched:
         yield ""
         yield "## Files that no request ran at all"
@@ -88,6 +100,12 @@ def _item(item: DeadFunction | DeadLines) -> str:
         f"- [ ] {code(item.name)} lines {item.line}-{item.end} ({counted(item.size, 'line')}): "
         f"{edited}{since}{counted(watch.days, 'day')}, at most {share(watch.bound)} of requests{only}"
     )
+
+
+def _kept(item: DeadFunction | DeadLines) -> str:
+    where = code(f"{item.path}:{item.line} {item.name}")
+    lines = f" lines {item.lines}" if isinstance(item, DeadLines) else ""
+    return f"- {where}{lines}: run by {', '.join(code(one.data) for one in item.elsewhere)}"
 
 
 def code(text: str) -> str:

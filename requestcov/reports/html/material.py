@@ -7,8 +7,8 @@ part of an anchor or a class.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from requestcov.analysis.coverage import by_endpoint, by_file
 from requestcov.analysis.coverage_results import EndpointCoverage, FileCoverage
 from requestcov.analysis.evidence import Evidence, Selection, Traffic
 from requestcov.analysis.gap import Gap
+from requestcov.analysis.measured import Elsewhere
 from requestcov.analysis.who_lines import LineAnswer, who_ran_lines
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Material:
         with_source: whether source texts are part of the report.
         impact: whom a change concerns; None: no change was named.
         gap: production beside a test-suite; None: no data of one was named.
+        elsewhere: what commands and jobs ran, of each data file that was named.
+        scripts: (module, qualified name) that an entry point of the project calls -> what that is.
     """
 
     evidence: Evidence
@@ -54,6 +57,8 @@ class Material:
     with_source: bool = True
     impact: Impact | None = None
     gap: Gap | None = None
+    elsewhere: Sequence[Elsewhere] = ()
+    scripts: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @cached_property
     def endpoints(self) -> tuple[EndpointCoverage, ...]:

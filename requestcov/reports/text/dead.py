@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from requestcov.analysis.dead import Dead, DeadFunction, DeadLines, Kind, Saturation, Verdict
+from requestcov.analysis.dead import Dead, DeadFunction, DeadLines, Kind, RanElsewhere, Saturation, Verdict
 from requestcov.analysis.evidence import Evidence, Selection
 from requestcov.reports.terminal import Name, clean, counted, number, share, write
 from requestcov.reports.text.footing import footing, table
@@ -21,7 +21,10 @@ KINDS = {
     Kind.IMPORTED: "file only imported",
     Kind.FILE: "file never run",
 }
-_Item = TypeVar("_Item", DeadFunction, DeadLines)
+_Item = TypeVar("_Item", DeadFunction, DeadLines, DeadFunction | DeadLines)
+
+MOST_CONTEXTS = 3
+"""Contexts of a data file that are named."""
 
 
 def write_dead(result: Dead, evidence: Evidence, selection: Selection, limit: int, stream: TextIO) -> None:
@@ -42,9 +45,15 @@ def write_dead(result: Dead, evidence: Evidence, selection: Selection, limit: in
             "Lines not run so far, in functions that ran too little to say",
         ),
     ):
-        parts += _part(functions, [f for f in result.functions if f.verdict is verdict], _functions, limit)
+        plain = [f for f in result.functions if f.verdict is verdict and not f.hint]
+        parts += _part(functions, plain, _functions, limit)
         parts += _part(lines, [item for item in result.lines if item.verdict is verdict], _lines, limit)
-    unwatched = [item for item in result.functions if item.verdict is Verdict.UNWATCHED]
+    hinted = [f for f in result.functions if f.hint and f.verdict is not Verdict.ELSEWHERE]
+    parts += _part("Look like a command or a job: no request is expected to run them", hinted, _hinted, limit)
+    everything: list[DeadFunction | DeadLines] = [*result.functions, *result.lines]
+    elsewhere = [item for item in everything if item.verdict is Verdict.ELSEWHERE]
+    parts += _part("Run elsewhere, by no request", elsewhere, _elsewhere, limit)
+    unwatched = [item for item in result.functions if item.verdict is Verdict.UNWATCHED and not item.hint]
     if unwatched:
         files = _by_file(unwatched)
         head = Text("Files that no request ran at all", style="bold")
@@ -115,6 +124,42 @@ def _lines(items: Sequence[DeadLines]) -> Table:
     return rows
 
 
+def _hinted(items: Sequence[DeadFunction]) -> Table:
+    rows = table("where", "lines", "of requests", "days", "looks like one")
+    rows.columns[-1].justify = "left"
+    for item in items:
+        rows.add_row(
+            Name(f"{item.path}:{item.line}-{item.end} {item.name}"),
+            number(item.size),
+            f"< {share(item.watch.bound)}" if item.watch.requests else "-",
+            number(item.watch.days),
+            clean(item.hint or ""),
+        )
+    return rows
+
+
+def _elsewhere(items: Sequence[DeadFunction | DeadLines]) -> Table:
+    rows = table("where", "lines", "run elsewhere", "by")
+    rows.columns[-1].justify = "left"
+    for item in items:
+        whole = isinstance(item, DeadFunction)
+        where = f"{item.line}-{item.end}" if isinstance(item, DeadFunction) else item.lines
+        rows.add_row(
+            Name(f"{item.path}:{where} {item.name}"),
+            number(item.size),
+            ", ".join(one.lines for one in item.elsewhere) if whole else "all",
+            clean("; ".join(by(one) for one in item.elsewhere)),
+        )
+    return rows
+
+
+def by(one: RanElsewhere) -> str:
+    """The data file, and the first of its contexts."""
+    more = len(one.contexts) - MOST_CONTEXTS
+    named = ", ".join(one.contexts[:MOST_CONTEXTS]) + (f" and {more} more" if more > 0 else "")
+    return f"{one.data} ({named})" if named else one.data
+
+
 def _by_file(items: Sequence[DeadFunction]) -> list[tuple[str, int, int]]:
     """(path, functions, lines) of each, the most lines first."""
     functions, lines = Counter[str](), Counter[str]()
@@ -147,13 +192,29 @@ def _saturation(result: Dead) -> Table:
     return rows
 
 
+def _seen_elsewhere(result: Dead) -> str:
+    if result.elsewhere:
+        named = ", ".join(clean(data.data) for data in result.elsewhere)
+        return (
+            f"Run elsewhere is what stands in {named}; other commands, scheduled jobs and services are not "
+            "seen here: look before you delete."
+        )
+    return (
+        "What a command, a scheduled job or another service runs is not seen here (--elsewhere), and what "
+        "looks like one is a guess by its text: look before you delete."
+    )
+
+
 def _notes(result: Dead) -> Iterator[str]:
     yield (
         f"Of requests: at most this share of all could run it (exact binomial, {result.confidence:.0%}); of "
         "its requests: of those that run the function. New next: the chance that the next recorded request "
         "runs a line that none did (Good-Turing). Still unseen: lines, at least (Chao2)."
     )
-    yield "What a command, a scheduled job or another service runs is not seen here: look before you delete."
+    yield _seen_elsewhere(result)
+    for data in result.elsewhere:
+        for one in data.not_compared:
+            yield f"{clean(data.data)}: {clean(one.path)} is not compared: {clean(one.problem)}."
     if not result.tree:
         yield "No file that ran is in the working tree: what ran last is judged (--root)."
     if result.excluded:
