@@ -8,15 +8,16 @@ endpoints that used to run the thing.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from requestcov._source import Function
-from requestcov.analysis.evidence import Counts, Evidence
+from requestcov.analysis.evidence import Counts, Evidence, Run
 from requestcov.analysis.history import History, Spot
-from requestcov.analysis.statistics import CONFIDENCE, chance_of_none, upper_bound
+from requestcov.analysis.releases_silence import Chance, Family, Silence
+from requestcov.analysis.statistics import CONFIDENCE
 from requestcov.record import format_lines
 
 
@@ -39,11 +40,15 @@ class Silent:
         change: ``same``: the same code is there, or the later release did not run the file at all and
             so does not tell; ``gone``: it was edited or removed.
         endpoints: those that ran it in the earlier release.
-        ran: how many of the earlier release's recorded requests did.
-        before, after: recorded requests of these endpoints in the two releases.
+        ran: how many of the earlier release's recorded requests did: of the line of these whose silence
+            is least likely by chance, as all that follows.
+        before, after: recorded requests of the line's endpoints in the two releases.
         bound: of the later ones at most this share could have run it unseen (95 %); None of none.
         probability: that so many requests miss it by chance, running it as often as before.
-        significant: whether the code is the same and the probability is at most 5 %.
+        exact: whether the probability is exact; else the requests were sampled unlike, and it is an
+            upper bound.
+        adjusted: the probability, corrected for how many lines were tested; None of changed code.
+        significant: whether the code is the same and the corrected probability is at most 5 %.
     """
 
     path: str
@@ -58,6 +63,8 @@ class Silent:
     after: int
     bound: float | None
     probability: float
+    exact: bool
+    adjusted: float | None
     significant: bool
 
 
@@ -106,8 +113,8 @@ class Releases:
     unread: tuple[str, ...]
 
 
-_Ran = Mapping[Spot, Mapping[str, int]]
-"""Line -> endpoint -> recorded requests that ran it."""
+_Ran = Mapping[Spot, frozenset[int]]
+"""Line -> numbers of the runs that executed it, in the order of the evidence."""
 
 
 def releases(earlier: str, later: str, before: Evidence, after: Evidence) -> Releases:
@@ -136,7 +143,7 @@ def releases(earlier: str, later: str, before: Evidence, after: Evidence) -> Rel
             if not news:
                 continue
             old = any(past.digest in before.versions.get(past.path, ()) for past in now.past(path, function))
-            who = _who(path, news, ran_now)
+            who = _who(path, news, ran_now, after.runs)
             begun.append(
                 Begun(
                     *_name(path, function, news),
@@ -147,17 +154,23 @@ def releases(earlier: str, later: str, before: Evidence, after: Evidence) -> Rel
                     after=_requests(who, after.counts),
                 )
             )
+    silence, family = Silence(before, after), Family()
+    ran_then = _ran(before, then)
     silent = [
-        *_silent(now, ran_before, ran_now, before, after, None),
-        *_silent(then, _ran(before, then), {}, before, after, now),
+        *_silent(now, ran_before, ran_now, before, after, None, silence),
+        *_silent(then, ran_then, {}, before, after, now, silence),
     ]
+    runs = dict(enumerate(before.runs))
+    for numbers, still in _tested(now, ran_before, ran_now, then, ran_then, after):
+        family.add(numbers, still, 1.0 if still else silence.chance(numbers, runs).probability)
+    judged = _corrected(silent, family.adjusted())
     names = sorted({*before.counts, *after.counts}, key=lambda name: (name.partition(" ")[2], name))
     none = Counts(0, 0.0, 0)
     return Releases(
         earlier=earlier,
         later=later,
         begun=tuple(begun),
-        silent=tuple(sorted(silent, key=lambda item: (item.path, item.line, item.change.value))),
+        silent=tuple(sorted(judged, key=lambda item: (item.path, item.line, item.change.value))),
         traffic=tuple(
             EndpointTraffic(name, a.requests, b.requests, a.weight, b.weight)
             for name in names
@@ -173,14 +186,20 @@ def releases(earlier: str, later: str, before: Evidence, after: Evidence) -> Rel
 
 
 def _silent(
-    history: History, ran: _Ran, still: _Ran, before: Evidence, after: Evidence, now: History | None
-) -> Iterable[Silent]:
-    """Of code of the later release; given ``now``, of earlier code that is not among it."""
-    carried: set[tuple[str, str, int]] = set()
-    if now is not None:
-        for path, source in now.current.items():
-            for function in source.functions:
-                carried.update((p.path, p.digest, p.function.line) for p in now.past(path, function))
+    history: History,
+    ran: _Ran,
+    still: _Ran,
+    before: Evidence,
+    after: Evidence,
+    now: History | None,
+    silence: Silence,
+) -> Iterator[tuple[Silent, frozenset[int]]]:
+    """Of code of the later release; given ``now``, of earlier code that is not among it.
+
+    With each the runs of the line that its chance is of.
+    """
+    runs = dict(enumerate(before.runs))
+    carried = _carried(now)
     for path, source in history.current.items():
         for function in source.functions:
             if (path, source.digest, function.line) in carried:
@@ -188,41 +207,88 @@ def _silent(
             lines = {n for n in function.body if (path, n) in ran and (path, n) not in still}
             if not lines:
                 continue
-            who = _who(path, lines, ran)
             there = now is None or path not in after.newest
-            groups = [
-                (n, before.counts[name].requests, after.counts[name].requests if name in after.counts else 0)
-                for name, n in who.items()
-            ]
-            chance = chance_of_none(groups)
-            requests = _requests(who, after.counts)
-            yield Silent(
+            sets = sorted({ran[path, n] for n in lines}, key=sorted)
+            told = min(sets, key=lambda numbers: _order(silence.chance(numbers, runs)))
+            chance = silence.chance(told, runs)
+            silent = Silent(
                 *_name(path, function, lines),
                 whole=not any((path, n) in still for n in function.body),
                 change=Change.SAME if there else Change.GONE,
-                endpoints=tuple(sorted(who)),
-                ran=sum(who.values()),
-                before=_requests(who, before.counts),
-                after=requests,
-                bound=upper_bound(0, requests) if requests else None,
-                probability=chance,
-                significant=there and chance <= 1 - CONFIDENCE,
+                endpoints=tuple(sorted({runs[n].endpoint for numbers in sets for n in numbers})),
+                ran=chance.ran,
+                before=chance.before,
+                after=chance.after,
+                bound=chance.bound,
+                probability=chance.probability,
+                exact=chance.exact,
+                adjusted=None,
+                significant=False,
             )
+            yield silent, told
 
 
-def _ran(evidence: Evidence, history: History) -> dict[Spot, dict[str, int]]:
-    found: defaultdict[Spot, dict[str, int]] = defaultdict(dict)
-    for run in evidence.runs:
+def _order(chance: Chance) -> tuple[float, int]:
+    """The least likely silence first, then what most requests ran."""
+    return chance.probability, -chance.ran
+
+
+def _carried(now: History | None) -> set[tuple[str, str, int]]:
+    """(path, digest, line) of the functions, as they were, that are in the later release."""
+    found: set[tuple[str, str, int]] = set()
+    if now is not None:
+        for path, source in now.current.items():
+            for function in source.functions:
+                found.update((p.path, p.digest, p.function.line) for p in now.past(path, function))
+    return found
+
+
+def _tested(
+    now: History, ran: _Ran, still: _Ran, then: History, ran_then: _Ran, after: Evidence
+) -> Iterator[tuple[frozenset[int], frozenset[int]]]:
+    """Of every line that the earlier release ran and whose code is there: the runs of both releases.
+
+    The lines of the later code, and those of files that the later release did not run at all.
+    """
+    for spot, numbers in ran.items():
+        yield numbers, still.get(spot, frozenset())
+    carried = _carried(now)
+    for path, source in then.current.items():
+        if path in after.newest:
+            continue
+        for function in source.functions:
+            if (path, source.digest, function.line) not in carried:
+                yield from ((ran_then[path, n], frozenset()) for n in function.body if (path, n) in ran_then)
+
+
+def _corrected(
+    silent: Iterable[tuple[Silent, frozenset[int]]], tested: Mapping[frozenset[int], float]
+) -> Iterator[Silent]:
+    """With the chance corrected for how many lines were tested; of what was edited nothing is."""
+    for item, numbers in silent:
+        if item.change is Change.SAME:
+            chance = tested[numbers]
+            yield replace(item, adjusted=chance, significant=chance <= 1 - CONFIDENCE)
+        else:
+            yield item
+
+
+def _ran(evidence: Evidence, history: History) -> dict[Spot, frozenset[int]]:
+    found: defaultdict[Spot, set[int]] = defaultdict(set)
+    for number, run in enumerate(evidence.runs):
         for spot in history.placed(run.path, run.digest, run.lines):
-            found[spot][run.endpoint] = found[spot].get(run.endpoint, 0) + run.requests
-    return dict(found)
+            found[spot].add(number)
+    return {spot: frozenset(numbers) for spot, numbers in found.items()}
 
 
-def _who(path: str, lines: Iterable[int], ran: _Ran) -> dict[str, int]:
+def _who(path: str, lines: Iterable[int], ran: _Ran, runs: Sequence[Run]) -> dict[str, int]:
     """Endpoint -> its requests that ran the line of these that most of them ran."""
     who: dict[str, int] = {}
-    for line in lines:
-        for endpoint, requests in ran[path, line].items():
+    for numbers in {ran[path, line] for line in lines}:
+        counts = Counter[str]()
+        for number in numbers:
+            counts[runs[number].endpoint] += runs[number].requests
+        for endpoint, requests in counts.items():
             who[endpoint] = max(who.get(endpoint, 0), requests)
     return who
 

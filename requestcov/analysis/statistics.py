@@ -7,7 +7,7 @@ for whatever the truth is; an estimate says of what. Sources stand with each.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 CONFIDENCE = 0.95
 
@@ -124,6 +124,31 @@ def chance_of_none(strata: Iterable[tuple[int, int, int]]) -> float:
         logarithm += math.lgamma(before + 1) - math.lgamma(before - hits + 1)
         logarithm -= math.lgamma(before + after + 1) - math.lgamma(before + after - hits + 1)
     return min(1.0, math.exp(logarithm))
+
+
+def chance_of_none_thinned(strata: Iterable[tuple[Sequence[tuple[int, float]], float, float]]) -> float:
+    """An upper bound of :func:`chance_of_none` for requests of unequal weights.
+
+    Keep of each recorded request only a part, at random: one of weight w with a chance of w / largest w.
+    What is left was drawn with one and the same chance. Of the hits each is left with its chance t, and
+    is among the earlier requests with r = before / (before + after) at most, so that the mean of the test
+    over all ways of thinning is Π (1 - t (1 - r)) at most. Twice the mean of p-values is one itself
+    (L. Rüschendorf, Advances in Applied Probability 14, 1982).
+
+    Args:
+        strata: of each (requests that ran the thing and the mean chance of those to be kept, ...), and how
+            many earlier and later requests are kept in the mean. Taking the mean of chances for each can
+            only raise the bound, for log(1 - t (1 - r)) is concave in t.
+
+    Returns:
+        a probability; 1 of no stratum.
+    """
+    logarithm, several = 0.0, False
+    for hits, before, after in strata:
+        several = True
+        rest = after / (before + after) if before + after > 0 else 0.0
+        logarithm += math.fsum(requests * math.log1p(-min(1.0, kept) * rest) for requests, kept in hits)
+    return min(1.0, (2.0 if several else 1.0) * math.exp(logarithm))
 
 
 def requests_needed(share: float, confidence: float = CONFIDENCE) -> int:

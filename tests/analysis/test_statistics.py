@@ -15,6 +15,7 @@ from requestcov.analysis.dead_days import watch_of
 from requestcov.analysis.statistics import (
     beta_cdf,
     chance_of_none,
+    chance_of_none_thinned,
     effective_size,
     novelty,
     requests_needed,
@@ -106,6 +107,56 @@ def test_none_later_by_chance_is_fishers_exact_test(ran, other, after):
 def test_strata_multiply():
     one, two = (3, 10, 7), (2, 5, 40)
     assert chance_of_none([one, two]) == pytest.approx(chance_of_none([one]) * chance_of_none([two]))
+
+
+def test_thinning_by_hand():
+    """Ten hits of weight 1 beside ten of weight 10, then twenty of weight 10: 11 and 20 are kept."""
+    one_in_ten = chance_of_none_thinned([([(10, 0.1)], 11, 20)])
+    assert one_in_ten == 1.0  # 2 · (1 - 0.1 · 20/31)^10 = 1.03
+    whole = chance_of_none_thinned([([(10, 1.0)], 11, 20)])
+    assert whole == pytest.approx(2 * (11 / 31) ** 10)
+    assert chance_of_none_thinned([([(10, 0.5)], 11, 20)]) == pytest.approx(2 * (1 - 10 / 31) ** 10)
+    assert chance_of_none_thinned([]) == 1.0
+    assert chance_of_none_thinned([([(3, 1.0)], 10, 0)]) == 1.0
+
+
+@given(st.integers(1, 30), st.floats(0.01, 1), st.integers(0, 60), st.integers(0, 60))
+def test_thinning_is_never_below_twice_the_mean_of_the_exact_tests(hits, kept, other, after):
+    """The exact test of every number of hits that thinning can leave, by its chance."""
+    mean = sum(
+        stats.binom.pmf(left, hits, kept)
+        * stats.fisher_exact([[left, other + hits - left], [0, after]], alternative="greater").pvalue
+        for left in range(hits + 1)
+    )
+    bound = chance_of_none_thinned([([(hits, kept)], hits + other, after)])
+    assert bound >= min(1.0, 2 * mean) * (1 - 1e-9)
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=20), st.integers(20, 99), st.integers(0, 99))
+def test_taking_the_mean_chance_of_several_only_raises_it(chances, before, after):
+    apart = chance_of_none_thinned([([(1, kept) for kept in chances], before, after)])
+    together = chance_of_none_thinned([([(len(chances), sum(chances) / len(chances))], before, after)])
+    assert together >= apart * (1 - 1e-9)
+
+
+def test_silence_by_chance_is_called_so_where_requests_were_sampled_unlike():
+    """Both releases run a path in three of ten requests at start-up, which are a tenth, and in no other.
+
+    The earlier recorded all at start-up and one in twenty of the others, the later one in twenty of all.
+    """
+    chance, false, naive = random.Random(SEED), 0, 0
+    for _ in range(RUNS):
+        ran = sum(chance.random() < 0.3 for _ in range(100))
+        others = sum(chance.random() < 0.05 for _ in range(900))
+        starts = [chance.random() < 0.3 for _ in range(100) if chance.random() < 0.05]
+        later = len(starts) + sum(chance.random() < 0.05 for _ in range(900))
+        if not any(starts):
+            before = (100 + 20 * others) / 20
+            false += chance_of_none_thinned([([(ran, 1 / 20)], before, later)]) <= 0.05
+            naive += chance_of_none([(ran, 100 + others, later)]) <= 0.05
+    print(f"called silent by chance: {false / RUNS:.1%}; counting heads {naive / RUNS:.1%}")
+    assert false / RUNS <= 0.05
+    assert naive / RUNS > 0.1
 
 
 def outcome(kind: str, requests: int, weight: float) -> Outcome:

@@ -57,7 +57,7 @@ def _begun(result: Releases) -> Table:
 
 
 def _silent(result: Releases, change: Change) -> Table:
-    rows = table("where", "ran", "of", "now none of", "could be", "chance", "significant", "endpoints")
+    rows = table("where", "ran", "of", "now none of", "could be", "chance", "q", "significant", "endpoints")
     for item in result.silent:
         if item.change is change:
             rows.add_row(
@@ -66,11 +66,17 @@ def _silent(result: Releases, change: Change) -> Table:
                 number(item.before),
                 number(item.after),
                 "-" if item.bound is None else f"< {share(item.bound)}",
-                share(item.probability),
+                _chance(item),
+                "-" if item.adjusted is None else share(item.adjusted),
                 "yes" if item.significant else "no",
                 _endpoints(item),
             )
     return rows
+
+
+def _chance(item: Silent) -> str:
+    chance = share(item.probability)
+    return chance if item.exact else f"< {chance.removeprefix('<')}"
 
 
 def _endpoints(item: Begun | Silent) -> str:
@@ -85,8 +91,9 @@ def _notes(result: Releases, before: Evidence) -> Iterator[str]:
         f"{counted(sum(footing.dropped.values()), 'recording')} lost."
     )
     yield (
-        "Of: requests of the endpoints that ran it. Could be: at most this share of them could have run it "
-        "unseen (95 %). Chance: that all of them miss it, running it as often as before; significant at 5 %."
+        "Of: requests of the endpoints that ran it. Could be: at most this share could have run it "
+        "unseen (95 %). Chance: that all of them miss it, running it as often as before; <: at most, for they "
+        "were sampled unlike. q: corrected for how many lines were tested; significant at 5 %."
     )
     if result.unread:
         yield f"{counted(len(result.unread), 'file')} could not be read or parsed."
