@@ -89,7 +89,7 @@ def dead(
     known: Mapping[str, Source | None] = tree if tree is not None and ours else last
     current = {path: source for path, source in known.items() if source is not None and not source.problem}
     others, jobs = Others(current, elsewhere), Jobs(current, scripts or {})
-    judge = _Judge(evidence, History(current, evidence.texts), confidence, bound, min_days)
+    judge = _Judge(evidence, History(current, evidence.texts, evidence.spans), confidence, bound, min_days)
     functions: list[DeadFunction] = []
     lines: list[DeadLines] = []
     excluded: list[Excluded] = []

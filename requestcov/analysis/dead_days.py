@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 
 from requestcov.analysis.dead_results import Watch
-from requestcov.analysis.evidence import Evidence, Version
+from requestcov.analysis.evidence import Evidence
 from requestcov.analysis.statistics import effective_size, upper_bound, worst_size
 from requestcov.storage.results import Outcome
 
@@ -35,13 +35,7 @@ class Days:
             if outcome.sampled_by != FORCED:
                 self._outcomes[outcome.day].append(outcome)
         self.all = frozenset(self._outcomes)
-        self._spans: dict[Version, tuple[datetime, datetime]] = {}
-        for run in evidence.runs:
-            if run.first is not None and run.last is not None:
-                key = run.path, run.digest
-                first, last = self._spans.get(key, (run.first, run.last))
-                self._spans[key] = min(first, _midnight(run.first)), max(last, _midnight(run.last))
-        self._spans = {key: (_midnight(first), last) for key, (first, last) in self._spans.items()}
+        self._spans = evidence.spans
         self._versions: defaultdict[str, set[str]] = defaultdict(set)
         for path, digest in self._spans:
             self._versions[path].add(digest)
@@ -95,7 +89,3 @@ def watch_of(outcomes: Sequence[Outcome], confidence: float) -> Watch:
         kish=effective_size(weight, sum(outcome.squares for outcome in outcomes)),
         bound=upper_bound(0, effective, confidence),
     )
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -207,6 +207,17 @@ class Evidence:
         }
 
     @cached_property
+    def spans(self) -> Mapping[Version, tuple[datetime, datetime]]:
+        """(path, digest) -> the first and the last UTC day (its midnight) on which that version ran."""
+        found: dict[Version, tuple[datetime, datetime]] = {}
+        for run in self.runs:
+            if run.first is not None and run.last is not None:
+                key = run.path, run.digest
+                first, last = found.get(key, (run.first, run.last))
+                found[key] = min(first, run.first), max(last, run.last)
+        return {key: (_midnight(first), _midnight(last)) for key, (first, last) in found.items()}
+
+    @cached_property
     def _placements(self) -> dict[Version, Mapping[int, int] | None]:
         return {}
 
@@ -301,6 +312,10 @@ class Traffic:
     paths: Mapping[int, frozenset[int]] = field(repr=False)
     blocks: Mapping[int, StoredBlock] = field(repr=False)
     later: Mapping[int, frozenset[int]] = field(default_factory=dict, repr=False)
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _from_tree(root: str, path: str, digest: str) -> bytes | None:

@@ -1,17 +1,20 @@
 """Which function is which, from one version of the code to another.
 
 Laws: a function is known by its code, never by its line numbers. The same file, qualified name
-and body text is the same function wherever it stands. A body that stood under one other name or
-in one other file, and stands there no more, has moved, unless there are several to choose
-from; a body of a single statement says too little, and has moved only if it kept its name.
-Everything else is a new function, with a new history.
+and body text is the same function wherever it stands. A body that stood under another name or
+in another file, and stands there no more, has moved; where it stood in several such places, one
+after the other, it has moved several times; but of several at the same time none is chosen. A body
+of a single statement says too little, and has moved only if it kept its name. Everything else is a
+new function, with a new history.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import combinations
 from textwrap import dedent
 
 from requestcov._source import Function, Source
@@ -36,12 +39,19 @@ class Past:
 class History:
     """The functions of the current code, with where each was in the recorded versions."""
 
-    def __init__(self, current: Mapping[str, Source], versions: Iterable[Source]) -> None:
+    def __init__(
+        self,
+        current: Mapping[str, Source],
+        versions: Iterable[Source],
+        spans: Mapping[Version, tuple[datetime, datetime]] | None = None,
+    ) -> None:
         """Match them.
 
         Args:
             current: path -> what the file says now; in none of these a file is gone.
             versions: every version that was recorded and whose text is at hand.
+            spans: the first and last day on which each ran, as Evidence.spans; without them what stood
+                in several files is not known to have moved from one to the next.
         """
         self.current = current
         self._places: dict[Version, dict[int, Spot]] = {}
@@ -53,11 +63,16 @@ class History:
         for source in self._sources.values():
             for identity, function in _identities(source).items():
                 pasts[identity].append(Past(source.path, source.digest, function))
-        moved = _moved(now, [identity for identity in pasts if identity not in now])
+        vanished = {
+            identity: [(past.path, past.digest) for past in held]
+            for identity, held in pasts.items()
+            if identity not in now
+        }
+        moved = _moved(now, vanished, spans or {})
         self._pasts: dict[tuple[str, int, int], tuple[Past, ...]] = {}
         for identity, function in now.items():
-            found = [*pasts.get(identity, ()), *pasts.get(moved.get(identity, identity), ())]
-            unique = tuple(dict.fromkeys(found))
+            places = (identity, *moved.get(identity, ()))
+            unique = tuple(dict.fromkeys(past for place in places for past in pasts.get(place, ())))
             self._pasts[identity[0], function.line, function.start] = unique
             for past in unique:
                 self._place(past, identity[0], function)
@@ -92,8 +107,12 @@ def _identities(source: Source) -> dict[_Identity, Function]:
     return found
 
 
-def _moved(now: Mapping[_Identity, Function], vanished: Iterable[_Identity]) -> dict[_Identity, _Identity]:
-    """Identity in the current code -> the one it had elsewhere."""
+def _moved(
+    now: Mapping[_Identity, Function],
+    vanished: Mapping[_Identity, Sequence[Version]],
+    spans: Mapping[Version, tuple[datetime, datetime]],
+) -> dict[_Identity, tuple[_Identity, ...]]:
+    """Identity in the current code -> those that it had elsewhere."""
     before: defaultdict[str, list[_Identity]] = defaultdict(list)
     for identity in vanished:
         before[dedent(identity[2])].append(identity)
@@ -102,12 +121,36 @@ def _moved(now: Mapping[_Identity, Function], vanished: Iterable[_Identity]) -> 
     after: defaultdict[str, list[_Identity]] = defaultdict(list)
     for identity in now:
         after[dedent(identity[2])].append(identity)
-    return {
-        after[text][0]: olds[0]
-        for text, olds in before.items()
-        if len(olds) == len(after.get(text, ())) == 1
-        and (len(now[after[text][0]].body) > 1 or _last(olds[0]) == _last(after[text][0]))
-    }
+    found = {}
+    for text, olds in before.items():
+        if len(after.get(text, ())) != 1:
+            continue
+        (new,) = after[text]
+        if len(now[new].body) <= 1:
+            olds = [old for old in olds if _last(old) == _last(new)]
+        if olds and all(_in_turn(vanished[a], vanished[b], spans) for a, b in combinations(olds, 2)):
+            found[new] = tuple(olds)
+    return found
+
+
+def _in_turn(
+    one: Sequence[Version], other: Sequence[Version], spans: Mapping[Version, tuple[datetime, datetime]]
+) -> bool:
+    """Whether a function stood first in one place and then in the other, given the versions with either."""
+    if len({path for path, _ in (*one, *other)}) == 1:
+        # Of one file one version is deployed: a text with either alone is enough.
+        return not set(one) & set(other)
+    if any(version not in spans for version in (*one, *other)):
+        return False
+    (first, last), (start, end) = _span(one, spans), _span(other, spans)
+    # The day of the move is in both; a single day for both does not tell them apart.
+    return (last <= start or end <= first) and not first == last == start == end
+
+
+def _span(
+    versions: Sequence[Version], spans: Mapping[Version, tuple[datetime, datetime]]
+) -> tuple[datetime, datetime]:
+    return min(spans[version][0] for version in versions), max(spans[version][1] for version in versions)
 
 
 def _last(identity: _Identity) -> str:

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import Enum
 
 from requestcov._source import Function
-from requestcov.analysis.evidence import Counts, Evidence, Run
+from requestcov.analysis.evidence import Counts, Evidence, Run, Version
 from requestcov.analysis.history import History, Spot
 from requestcov.analysis.releases_silence import Chance, Family, Silence
 from requestcov.analysis.statistics import CONFIDENCE
@@ -134,7 +135,8 @@ def releases(earlier: str, later: str, before: Evidence, after: Evidence) -> Rel
     }
     everything = (*before.texts, *after.texts)
     # Of a file that the later release did not run, the text may be the earlier one's as well.
-    now, then = History(sources["after"], everything), History(sources["before"], everything)
+    spans = _spans(before, after)
+    now, then = (History(sources[side], everything, spans) for side in ("after", "before"))
     ran_now, ran_before = _ran(after, now), _ran(before, now)
     begun = []
     for path, source in sorted(sources["after"].items()):
@@ -240,6 +242,15 @@ def _carried(now: History | None) -> set[tuple[str, str, int]]:
         for path, source in now.current.items():
             for function in source.functions:
                 found.update((p.path, p.digest, p.function.line) for p in now.past(path, function))
+    return found
+
+
+def _spans(before: Evidence, after: Evidence) -> Mapping[Version, tuple[datetime, datetime]]:
+    """First and last day of each version in either release."""
+    found = dict(before.spans)
+    for version, (first, last) in after.spans.items():
+        start, end = found.get(version, (first, last))
+        found[version] = min(first, start), max(last, end)
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +90,72 @@ def test_a_body_that_could_be_either_of_two_is_neither():
     both = source("a.py", ("one", BODIES[0]), ("two", BODIES[0]))
     new = source("b.py", ("three", BODIES[0]))
     assert spots(History({"b.py": new}, [both]), both, "one") == set()
+
+
+DAYS = [datetime(2026, 11, day, tzinfo=UTC) for day in range(1, 10)]
+
+
+def spans(**days: tuple[int, int]):
+    """File -> the days on which its only version with the function ran."""
+    return {path: (DAYS[first], DAYS[last]) for path, (first, last) in days.items()}
+
+
+def moved_twice(days):
+    """A function that stood in a.py, then in b.py, and is now in c.py."""
+    one, two, three = (source(path, ("one", BODIES[0])) for path in ("a.py", "b.py", "c.py"))
+    known = {(s.path, s.digest): days[s.path[0]] for s in (one, two, three)} if days else None
+    history = History({"c.py": three}, [one, two, three], known)
+    return {past.path for past in history.past("c.py", named(three, "one"))}
+
+
+def test_a_function_that_moves_twice_keeps_all_its_history():
+    assert moved_twice(spans(a=(0, 2), b=(3, 5), c=(6, 8))) == {"a.py", "b.py", "c.py"}
+    # The day of a move is in both.
+    assert moved_twice(spans(a=(0, 2), b=(2, 5), c=(5, 8))) == {"a.py", "b.py", "c.py"}
+
+
+def test_two_copies_that_became_one_are_no_history_of_it():
+    assert moved_twice(spans(a=(0, 4), b=(2, 5), c=(6, 8))) == {"c.py"}
+    assert moved_twice(spans(a=(2, 2), b=(2, 2), c=(3, 8))) == {"c.py"}
+    assert moved_twice(None) == {"c.py"}  # nobody knows when
+
+
+def test_a_function_renamed_twice_in_its_file_keeps_all_its_history():
+    names = [source("a.py", (name, BODIES[0]), ("other", BODIES[n])) for n, name in enumerate("xyz", 1)]
+    history = History({"a.py": names[-1]}, names)
+    assert {past.function.name for past in history.past("a.py", named(names[-1], "z"))} == {"x", "y", "z"}
+    for old, name in zip(names, "xyz", strict=True):
+        assert spots(history, old, name) == {("a.py", line) for line in named(names[-1], "z").body}
+
+
+@given(st.lists(FILES, min_size=1, max_size=4), st.data())
+def test_history_carries_over_whichever_versions_there_are(orders, data):
+    """Moved within its file at each of several deploys, seen in any of the versions."""
+    versions = [source("a.py", *order, gap=number) for number, order in enumerate(orders)]
+    seen = data.draw(st.lists(st.sampled_from(versions), min_size=1, unique_by=lambda one: one.digest))
+    history = History({"a.py": versions[-1]}, seen)
+    for name, _ in orders[0]:
+        now = named(versions[-1], name)
+        assert {past.digest for past in history.past("a.py", now)} == {version.digest for version in seen}
+        for old in seen:
+            assert spots(history, old, name) == {("a.py", line) for line in now.body}
+
+
+def test_a_function_that_changes_and_changes_back_keeps_what_it_was_both_times():
+    edited = BODIES[0].replace("+=", "-=")
+    first = source("a.py", ("one", BODIES[0]))
+    between = source("a.py", ("two", BODIES[1]), ("one", edited))
+    last = source("a.py", ("two", BODIES[1]), ("one", BODIES[0]))
+    history = History({"a.py": last}, [first, between, last])
+    assert [past.digest for past in history.past("a.py", named(last, "one"))] == [first.digest, last.digest]
+    assert spots(history, first, "one") == {("a.py", line) for line in named(last, "one").body}
+    assert spots(history, between, "one") == set()
+
+
+def test_a_function_that_moves_and_moves_back_keeps_both():
+    here, there = source("a.py", ("one", BODIES[0])), source("b.py", ("one", BODIES[0]))
+    history = History({"a.py": here}, [here, there])
+    assert {past.path for past in history.past("a.py", named(here, "one"))} == {"a.py", "b.py"}
 
 
 def test_a_copy_has_no_history():

@@ -92,8 +92,8 @@ def _notes(result: Releases, before: Evidence) -> Iterator[str]:
     )
     yield (
         "Of: requests of the endpoints that ran it. Could be: at most this share could have run it "
-        "unseen (95 %). Chance: that all of them miss it, running it as often as before; <: at most, for they "
-        "were sampled unlike. q: corrected for how many lines were tested; significant at 5 %."
+        "unseen (95 %). Chance: that all miss it, running it as often as before; <: at most, as they were "
+        "sampled unlike. q: corrected for how many lines were tested; significant at 5 %."
     )
     if result.unread:
         yield f"{counted(len(result.unread), 'file')} could not be read or parsed."
