@@ -45,6 +45,17 @@ def diff(revisions: str, directory: str) -> tuple[bytes, str]:
     )  # fmt: skip
 
 
+def commit_of(revision: str, directory: str) -> str:
+    """The commit that a revision names.
+
+    Raises:
+        GitError: git is missing, this is no working tree, or it names none.
+    """
+    if revision.startswith("-"):
+        raise GitError(f"{revision!r} is no commit: name one like main.")
+    return _commit(directory, revision)
+
+
 def content(commit: str, path: str, directory: str) -> bytes:
     """A file as a commit has it, by its name relative to the folder.
 

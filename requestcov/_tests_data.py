@@ -6,6 +6,7 @@ matched to the store's names by their ends, and only where there is no other tha
 
 from __future__ import annotations
 
+import ast
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
@@ -118,6 +119,29 @@ def fits(source: Source, lines: Collection[int]) -> bool:
         (not source.lines[line - 1].lstrip().startswith("#") or line in source.first)
         for line in lines
     )  # fmt: skip
+
+
+def strays(source: Source, lines: Collection[int]) -> frozenset[int]:
+    """Those of the lines that no code of this text is on; a hint that another text ran.
+
+    Code is on the lines of a statement, and on every line on which a part of one begins. The docstring of
+    a function and other bare constants are none.
+    """
+    try:
+        tree = ast.parse("\n".join(source.lines))
+    except (SyntaxError, ValueError, RecursionError):
+        return frozenset()
+    known = {*source.executable, *source.first}
+    bare = set()
+    for node in ast.walk(tree):
+        for statement in getattr(node, "body", ()) if not isinstance(node, ast.Lambda | ast.IfExp) else ():
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                # That of a module or a class is stored, which is code.
+                stored = isinstance(node, ast.Module | ast.ClassDef) and statement is node.body[0]
+                bare |= set() if stored else {id(statement), id(statement.value)}
+        if id(node) not in bare and isinstance(line := getattr(node, "lineno", None), int):
+            known.add(line)
+    return frozenset(lines) - known
 
 
 def _here(file: str) -> str:

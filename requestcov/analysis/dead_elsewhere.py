@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Set
 
 from requestcov._source import Source, carried
 from requestcov.analysis.dead_results import ElsewhereData, RanElsewhere
-from requestcov.analysis.measured import Elsewhere, Measured, NotCompared
+from requestcov.analysis.measured import Elsewhere, Measured, NotCompared, doubtful
 from requestcov.record import format_lines
 
 _Spots = Mapping[int, frozenset[int]]
@@ -43,7 +43,14 @@ class Others:
                 else:
                     spots[file.path] = _placed(file, file.source, source)
             self._spots.append((one, spots))
-            data.append(ElsewhereData(data=one.data, compared=len(spots), not_compared=tuple(problems)))
+            data.append(
+                ElsewhereData(
+                    data=one.data,
+                    compared=len(spots),
+                    not_compared=tuple(problems),
+                    doubtful=doubtful(file for file in one.files if file.path in spots),
+                )
+            )
         self.data = tuple(data)
 
     def ran(self, path: str, lines: Set[int]) -> frozenset[int]:

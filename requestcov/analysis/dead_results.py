@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from requestcov.analysis.measured import NotCompared
+from requestcov.analysis.measured import Doubtful, NotCompared
 
 
 class Verdict(Enum):
@@ -81,11 +81,13 @@ class ElsewhereData:
         data: its name.
         compared: how many of the judged files it has lines for.
         not_compared: files whose lines could not be placed, and why.
+        doubtful: files compared though another text may have been run.
     """
 
     data: str
     compared: int
     not_compared: tuple[NotCompared, ...]
+    doubtful: tuple[Doubtful, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from requestcov._source import Source
 from requestcov.analysis.evidence import Evidence, Run
-from requestcov.analysis.measured import Measured, NotCompared
+from requestcov.analysis.measured import Doubtful, Measured, NotCompared, doubtful
 from requestcov.analysis.statistics import fraction_of
 
 
@@ -72,6 +72,7 @@ class Gap:
         unrun: functions with lines that tests ran and no recorded request did, by falling ``share``,
             then by how many.
         not_compared: files left out, by path.
+        doubtful: files compared though the tests may have run another text, by path.
         unplaced: recorded requests, summed over files, that ran lines with no place in the tests' text.
         unmatched: how many files of the data file are neither the store's nor measured here.
     """
@@ -80,6 +81,7 @@ class Gap:
     untested: tuple[FunctionGap, ...]
     unrun: tuple[FunctionGap, ...]
     not_compared: tuple[NotCompared, ...]
+    doubtful: tuple[Doubtful, ...]
     unplaced: int
     unmatched: int
 
@@ -108,6 +110,7 @@ def gap(evidence: Evidence, files: Iterable[Measured], unmatched: int = 0) -> Ga
     sums: dict[str, _Sum] = defaultdict(_Sum)
     functions: list[FunctionGap] = []
     left_out: list[NotCompared] = []
+    compared: list[Measured] = []
     unplaced = 0
     for file in files:
         source, problem = file.source, file.problem
@@ -116,6 +119,7 @@ def gap(evidence: Evidence, files: Iterable[Measured], unmatched: int = 0) -> Ga
         if source is None or problem is not None:
             left_out.append(NotCompared(file.path, problem or "the text that the tests ran is not at hand"))
             continue
+        compared.append(file)
         tested = source.statements(file.lines) & source.bodies
         placed = evidence.against(source)
         where = [(run, placed.placed(run)) for run in runs.get(file.path, ())]
@@ -136,6 +140,7 @@ def gap(evidence: Evidence, files: Iterable[Measured], unmatched: int = 0) -> Ga
         tuple(hot),
         tuple(cold),
         tuple(sorted(left_out, key=lambda one: one.path)),
+        tuple(sorted(doubtful(compared), key=lambda one: one.path)),
         unplaced,
         unmatched,
     )

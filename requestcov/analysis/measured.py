@@ -6,7 +6,7 @@ guessed at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from requestcov._source import Source
@@ -21,20 +21,47 @@ class Measured:
         source: the text that was run; None: it is not at hand.
         lines: those that ran, as recorded.
         problem: why the lines cannot be placed, or None.
+        doubt: what speaks against this being the text that was run, or None.
     """
 
     path: str
     source: Source | None
     lines: frozenset[int]
     problem: str | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
 class NotCompared:
-    """A file of a data file or of the store, and why it is left out."""
+    """A file of a data file or of the store that is left out.
+
+    Attributes:
+        path: as in the store.
+        problem: why, in words.
+    """
 
     path: str
     problem: str
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """A file that is compared, though another text of it may have been run.
+
+    Attributes:
+        path: as in the store.
+        doubt: what speaks for another text, in words.
+    """
+
+    path: str
+    doubt: str
+
+
+def doubtful(files: Iterable[Measured]) -> tuple[Doubtful, ...]:
+    """Those that are compared and have a doubt."""
+    return tuple(
+        Doubtful(file.path, file.doubt) for file in files if file.doubt is not None and file.problem is None
+    )
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ class Tests:
         ran: whether the tests ran the line; None: that cannot be said.
         contexts: names of those that did, sorted.
         problem: why it cannot be said, or who ran it not, or None.
+        doubt: what speaks against the text having been the one that the tests ran, or None.
     """
 
     __test__ = False  # Not for pytest to collect.
@@ -90,6 +91,7 @@ class Tests:
     ran: bool | None
     contexts: tuple[str, ...]
     problem: str | None
+    doubt: str | None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from requestcov.commands.asking import (
     selection_of,
     store_of,
 )
-from requestcov.commands.tested import beside_tests
+from requestcov.commands.tested import add_tests_text, beside_tests, texts_of
 from requestcov.reports import json
 
 DESCRIPTION = "What do requests run that no test does, and what do tests run that no request does?"
@@ -24,6 +24,7 @@ DESCRIPTION = "What do requests run that no test does, and what do tests run tha
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which tests, beside which requests."""
     parser.add_argument("data", metavar="DATAFILE", help="what coverage run wrote for the tests: .coverage")
+    add_tests_text(parser)
     add_selection(parser)
     add_format(parser)
 
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     selection = selection_of(options)
     evidence = gather(store_of(options), selection, root)
     require_records(evidence)
-    answer = beside_tests(evidence, options.data, root)
+    answer = beside_tests(evidence, options.data, texts_of(options, options.data, root))
     if options.format == "json":
         json.write({"gap": answer}, evidence.footing, selection, output())
     else:

@@ -20,7 +20,13 @@ from requestcov.commands.asking import (
     store_of,
 )
 from requestcov.commands.changes import concerned
-from requestcov.commands.tested import beside_tests, ran_elsewhere
+from requestcov.commands.tested import (
+    add_tests_text,
+    beside_tests,
+    ran_elsewhere,
+    refuse_tests_text_alone,
+    texts_of,
+)
 
 DESCRIPTION = "The answers in one HTML file that needs no network and no script, to be read or mailed."
 
@@ -39,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tests", metavar="DATAFILE", help="a coverage.py data file, to tell what no test runs"
     )
+    add_tests_text(parser)
     parser.add_argument(
         "--elsewhere",
         metavar="DATAFILE",
@@ -59,6 +66,7 @@ def run(options: argparse.Namespace) -> None:
     with needs_extra():
         from requestcov.reports.html.material import Material
         from requestcov.reports.html.page import GENERATOR, render
+    refuse_tests_text_alone(options)
     output: Path = options.output
     if not options.force and not _ours(output, GENERATOR):
         raise Refused(f"{str(output)!a} exists and is no report of requestcov: name another, or add --force.")
@@ -68,7 +76,9 @@ def run(options: argparse.Namespace) -> None:
     change = None
     if options.diff is not None or options.git is not None:
         change = concerned(evidence, place, selection, root, diff=options.diff, git=options.git)
-    tested = None if options.tests is None else beside_tests(evidence, options.tests, root)
+    tested = None
+    if options.tests is not None:
+        tested = beside_tests(evidence, options.tests, texts_of(options, options.tests, root))
 
     def traffic(endpoint: str, alike: bool) -> Traffic:
         found = gather_traffic(place, replace(selection, endpoint=endpoint), root, alike=alike)

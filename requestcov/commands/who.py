@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from requestcov._coverage import read_settings
 from requestcov._source import Source, carried
-from requestcov._tests_data import TestsData, fits, read_tests
+from requestcov._tests_data import TestsData, read_tests
 from requestcov.analysis.evidence import Evidence, source_here
 from requestcov.analysis.gather import gather, latest, names, runners
 from requestcov.analysis.who import Tests, place, who
@@ -25,6 +25,7 @@ from requestcov.commands.asking import (
     selection_of,
     store_of,
 )
+from requestcov.commands.tested import Texts, add_tests_text, measured, refuse_tests_text_alone, texts_of
 from requestcov.reports import json
 
 DESCRIPTION = "Which endpoints, requests, releases and tests ran a line, and when first and last?"
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tests", metavar="DATAFILE", help="a coverage.py data file, to name the tests that ran the line"
     )
+    add_tests_text(parser)
     parser.add_argument(
         "--requests",
         metavar="N",
@@ -62,6 +64,7 @@ def run(options: argparse.Namespace) -> None:
             from requestcov.reports.text import who as text
     root = os.getcwd()
     target, line = _parts(options.line)
+    refuse_tests_text_alone(options)
     if options.requests < 0:
         raise Refused(f"--requests {options.requests} is no number of requests: give 0 or more.")
     store, selection = store_of(options), selection_of(options)
@@ -79,7 +82,9 @@ def run(options: argparse.Namespace) -> None:
         raise NothingFound(where)
     ran = runners(store, selection)(None, where.blocks) if where.blocks else []
     recent = latest(store, selection, ran, options.requests)
-    told = None if tests is None else _tests(tests, where.source, where.statement, here)
+    told = None
+    if tests is not None:
+        told = _tests(tests, where.source, where.statement, texts_of(options, options.tests, root))
     answer = who(evidence, where, line, ran, recent, told)
     if options.format == "json":
         json.write({"who": answer}, evidence.footing, selection, output())
@@ -119,23 +124,22 @@ def _source(evidence: Evidence, path: str, beginning: str | None, here: Source |
     return source
 
 
-def _tests(data: TestsData, source: Source, statement: int, here: Source | None) -> Tests:
-    """What the tests' data says of a statement; its lines are of the file here."""
-    if source.path in data.ambiguous:
-        return Tests(data.name, None, (), "several files of the data could be this one")
-    if source.path not in data.files:
-        return Tests(data.name, None, (), "the data has no such file")
-    recorded = data.lines(source.path)
-    if here is None or here.problem or not fits(here, recorded):
-        return Tests(data.name, None, (), "the text that the tests ran is not at hand")
-    spot = carried(source, here).get(statement)
+def _tests(data: TestsData, source: Source, statement: int, texts: Texts) -> Tests:
+    """What the tests' data says of a statement."""
+    if source.path not in {*data.files, *data.ambiguous}:
+        return Tests(data.name, None, (), "the data has no such file", None)
+    file = measured(data, source.path, texts, "tests")
+    text, problem = file.source, file.problem
+    if text is None or text.problem or problem:
+        return Tests(data.name, None, (), problem or "the text that the tests ran cannot be parsed", None)
+    spot = carried(source, text).get(statement)
     if spot is None:
-        return Tests(data.name, None, (), "the function is another in the text that the tests ran")
-    lines = _lines(here, spot, recorded)
-    problem = (
-        None if data.contexts else "the data has no contexts: see dynamic_context in coverage.py's settings"
-    )
-    return Tests(data.name, bool(lines), tuple(sorted(data.tests(source.path, lines))), problem)
+        why = "the function is another in the text that the tests ran"
+        return Tests(data.name, None, (), why, file.doubt)
+    lines = _lines(text, spot, file.lines)
+    missing = "the data has no contexts: see dynamic_context in coverage.py's settings"
+    named = tuple(sorted(data.tests(source.path, lines)))
+    return Tests(data.name, bool(lines), named, None if data.contexts else missing, file.doubt)
 
 
 def _lines(source: Source, statement: int, recorded: Collection[int]) -> frozenset[int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,70 @@ def test_the_text(capsys):
     assert "shop/views.py:6 show" in out
     assert "Run by tests, by no recorded request" in out
     assert "records   5 here" in out
+
+
+def age(name: str, seconds: float) -> None:
+    """As if the file had been written so much later than it was."""
+    now = Path(name).stat().st_mtime + seconds
+    os.utime(name, (now, now))
+
+
+def test_a_file_written_after_the_data_is_compared_and_told(capsys):
+    shop(Path("requestcov.db"))
+    run_suite()
+    assert ask(capsys, ".coverage")[1]["doubtful"] == []
+    age("shop/views.py", 3600)
+    _, answer, _ = ask(capsys, ".coverage")
+    assert answer["doubtful"] == [{"path": "shop/views.py", "doubt": "the file was written after the data"}]
+    assert [one["name"] for one in answer["untested"]] == ["show", "ship"]
+    assert main(["gap", ".coverage"]) == 0
+    assert (
+        "Perhaps not the text that the tests ran: shop/views.py: the file was written"
+        in capsys.readouterr().out
+    )
+
+
+def test_what_ran_where_no_code_is_is_told(capsys):
+    """A docstring took the place of a line, so that the tests ran on it; nothing runs there now."""
+    shop(Path("requestcov.db"))
+    run_suite()
+    text = VIEWS.replace("    order.sent = True\n", "    'Sent.'\n")
+    Path("shop/views.py").write_text(text)
+    age("shop/views.py", -3600)
+    _, answer, _ = ask(capsys, ".coverage")
+    assert answer["doubtful"] == [
+        {"path": "shop/views.py", "doubt": "something ran on line 15, where it has no code"}
+    ]
+
+
+def test_the_text_that_the_tests_ran_can_be_named_by_its_folder(capsys):
+    shop(Path("requestcov.db"))
+    run_suite()
+    Path("old/shop").mkdir(parents=True)
+    Path("old/shop/views.py").write_text(VIEWS)
+    age("old/shop/views.py", -3600)
+    Path("shop/views.py").write_text("# all is new\n" * 3)
+    assert [one["path"] for one in ask(capsys, ".coverage")[1]["not_compared"]] == ["shop/views.py"]
+    _, answer, _ = ask(capsys, ".coverage", "--tests-root", "old")
+    assert [one["untested"] for one in answer["untested"]] == [[9], [17]]
+    assert answer["doubtful"] == []
+    assert ask(capsys, ".coverage", "--tests-root", "nowhere")[0] == 2
+
+
+def test_the_text_that_the_tests_ran_can_be_named_by_its_commit(capsys, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    shop(Path("requestcov.db"))
+    run_suite()
+    for arguments in (["init", "-q"], ["add", "shop"], ["commit", "-qm", "tested"]):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments], check=True)
+    Path("shop/views.py").write_text("\n\n\n" + VIEWS)
+    _, answer, _ = ask(capsys, ".coverage", "--tests-commit", "HEAD")
+    assert [one["untested"] for one in answer["untested"]] == [[9], [17]]
+    assert answer["doubtful"] == []
+    missing = [one for one in answer["not_compared"] if one["path"] == "suite.py"]
+    assert [one["problem"] for one in missing] == [
+        "the file is not in 'HEAD', so that the text of the tests is unknown"
+    ]
+    for wrong in ("nowhere", "-x"):
+        code, _, err = ask(capsys, ".coverage", f"--tests-commit={wrong}")
+        assert (code, wrong in err) == (2, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -142,7 +143,7 @@ def test_tests_of_another_text_cannot_be_told(capsys):
     Path("shop/views.py").write_text("\n".join(VIEWS.split("\n")[:10]) + "\n    )\n")
     _, answer, _ = ask(capsys, "views.py:8", "--tests", ".coverage")
     assert answer["tests"]["ran"] is None
-    assert "not at hand" in answer["tests"]["problem"]
+    assert answer["tests"]["problem"] == "the tests ran another text than the file here"
 
 
 @pytest.mark.parametrize(
@@ -182,3 +183,23 @@ def test_the_text(capsys):
     assert ".coverage: tests ran it." in out
     assert "test_ship" in out
     assert "records   1 here" in out
+
+
+def test_the_text_of_the_tests_can_be_named_and_what_speaks_against_it_is_told(capsys):
+    shop(Path("requestcov.db"))
+    run_suite()
+    Path("old/shop").mkdir(parents=True)
+    Path("old/shop/views.py").write_text(VIEWS)
+    Path("shop/views.py").write_text("\n\n\n" + VIEWS)
+    for name, hours in (("shop/views.py", 1), ("old/shop/views.py", -1)):
+        os.utime(name, (Path(".coverage").stat().st_mtime + 3600 * hours,) * 2)
+    # Three lines further down the tests seem to have run another line, and on blank ones.
+    _, answer, _ = ask(capsys, "views.py:11", "--tests", ".coverage")
+    assert answer["tests"]["ran"] is None
+    _, answer, _ = ask(capsys, "views.py:11", "--tests", ".coverage", "--tests-root", "old")
+    assert (answer["tests"]["ran"], answer["tests"]["doubt"]) == (True, None)
+    Path("shop/views.py").write_text(VIEWS)
+    _, answer, _ = ask(capsys, "views.py:8", "--tests", ".coverage")
+    assert (answer["tests"]["ran"], answer["tests"]["doubt"]) == (True, "the file was written after the data")
+    code, _, err = ask(capsys, "views.py:8", "--tests-root", "old")
+    assert (code, "name their data too, with --tests" in err) == (2, True)

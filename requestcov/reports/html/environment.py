@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from requestcov.record import format_lines
 from requestcov.reports.terminal import clean, counted, number, percent, share
+from requestcov.reports.text.footing import doubts
 
 
 def environment(*packages: str) -> Environment:
@@ -24,7 +25,9 @@ def environment(*packages: str) -> Environment:
         undefined=StrictUndefined,
         finalize=_finalized,
     )
-    made.filters.update(percent=percent, number=number, counted=counted, share=share, ranges=format_lines)
+    made.filters.update(
+        percent=percent, number=number, counted=counted, share=share, ranges=format_lines, doubts=doubts
+    )
     return made
 
 

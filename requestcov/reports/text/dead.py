@@ -13,7 +13,7 @@ from rich.text import Text
 from requestcov.analysis.dead import Dead, DeadFunction, DeadLines, Kind, RanElsewhere, Saturation, Verdict
 from requestcov.analysis.evidence import Evidence, Selection
 from requestcov.reports.terminal import Name, clean, counted, number, share, write
-from requestcov.reports.text.footing import footing, table
+from requestcov.reports.text.footing import doubts, footing, table
 
 KINDS = {
     Kind.UNRUN: "not run",
@@ -215,6 +215,8 @@ def _notes(result: Dead) -> Iterator[str]:
     for data in result.elsewhere:
         for one in data.not_compared:
             yield f"{clean(data.data)}: {clean(one.path)} is not compared: {clean(one.problem)}."
+        for said in doubts(data.doubtful):
+            yield f"{clean(data.data)}: perhaps not the text that ran: {said}."
     if not result.tree:
         yield "No file that ran is in the working tree: what ran last is judged (--root)."
     if result.excluded:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from requestcov.analysis.evidence import Evidence, Footing, Selection
+from requestcov.analysis.measured import Doubtful
 from requestcov.reports.terminal import clean, counted, number
 
 NAMES_SHOWN = 6
@@ -120,3 +121,18 @@ def caveats(evidence: Evidence, selection: Selection, unread: int) -> Iterator[s
         )
     if unread:
         yield f"{counted(unread, 'recorded line')} could not be judged: the source is not available."
+
+
+MOST_NAMED = 3
+"""Files with one and the same doubt that are named."""
+
+
+def doubts(files: Iterable[Doubtful]) -> Iterator[str]:
+    """A sentence for each doubt about the text of files: ``shop/a.py and 4 files more: why``."""
+    by_doubt: dict[str, list[str]] = {}
+    for file in files:
+        by_doubt.setdefault(file.doubt, []).append(file.path)
+    for doubt, paths in by_doubt.items():
+        more = len(paths) - MOST_NAMED
+        others = f" and {counted(more, 'file')} more" if more > 0 else ""
+        yield f"{', '.join(map(clean, paths[:MOST_NAMED]))}{others}: {clean(doubt)}"

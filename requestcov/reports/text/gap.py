@@ -11,7 +11,7 @@ from requestcov.analysis.evidence import Evidence, Selection
 from requestcov.analysis.gap import FunctionGap, Gap
 from requestcov.record import format_lines
 from requestcov.reports.terminal import Name, clean, counted, number, percent, write
-from requestcov.reports.text.footing import footing, table
+from requestcov.reports.text.footing import doubts, footing, table
 
 SHOWN = 20
 """Functions a table, at most: what is below is rarely read."""
@@ -47,9 +47,10 @@ def write_gap(answer: Gap, evidence: Evidence, selection: Selection, stream: Tex
     notes = [
         "Exposure: of all the times that an endpoint's requests ran a line, those on lines that no test ran. "
         "Traffic: of all requests by weight; of untested lines those that ran one, of unrun ones those that "
-        "ran the function at all. Lines are of the files here, which are taken to be what the tests ran."
+        "ran the function at all. Lines are of the text that the tests are taken to have run (--tests-root)."
     ]
     notes += [f"{one.path}: not compared, {one.problem}." for one in answer.not_compared]
+    notes += [f"Perhaps not the text that the tests ran: {said}." for said in doubts(answer.doubtful)]
     if answer.unplaced:
         notes.append(
             f"{counted(answer.unplaced, 'recorded run')} of a file had lines with no place in the file here: "

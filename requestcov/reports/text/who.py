@@ -84,4 +84,6 @@ def _tests(tests: Tests) -> list[RenderableType]:
     if tests.problem:
         said += f"; {tests.problem}"
     lines = [Text(clean(f"{tests.data}: {said}."), style="bold")]
+    if tests.doubt:
+        lines.append(Text(clean(f"  The tests may have run another text: {tests.doubt}."), style="dim"))
     return [*lines, *(Text(f"  {clean(name)}", no_wrap=True) for name in tests.contexts)]
