@@ -125,21 +125,18 @@ def strays(source: Source, lines: Collection[int]) -> frozenset[int]:
     """Those of the lines that no code of this text is on; a hint that another text ran.
 
     Code is on the lines of a statement, and on every line on which a part of one begins. The docstring of
-    a function and other bare constants are none.
+    a function is none.
     """
     try:
         tree = ast.parse("\n".join(source.lines))
     except (SyntaxError, ValueError, RecursionError):
         return frozenset()
     known = {*source.executable, *source.first}
-    bare = set()
+    docstrings = set()
     for node in ast.walk(tree):
-        for statement in getattr(node, "body", ()) if not isinstance(node, ast.Lambda | ast.IfExp) else ():
-            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-                # That of a module or a class is stored, which is code.
-                stored = isinstance(node, ast.Module | ast.ClassDef) and statement is node.body[0]
-                bare |= set() if stored else {id(statement), id(statement.value)}
-        if id(node) not in bare and isinstance(line := getattr(node, "lineno", None), int):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node, clean=False):
+            docstrings |= set(ast.walk(node.body[0]))
+        if node not in docstrings and isinstance(line := getattr(node, "lineno", None), int):
             known.add(line)
     return frozenset(lines) - known
 
