@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from requestcov._coverage import Parsed
-from requestcov._source import Source, carried
+from requestcov._source import Source, carried, carried_branches
 from requestcov.analysis.evidence import Evidence, Run
 from requestcov.record import Arc
 
@@ -197,34 +197,15 @@ def _place(
     if ran - moved.keys():
         why = "changed since, or outside of functions in a file that changed"
         left.append(LeftOut(path, digest, len(ran - moved.keys()), why))
-    assert file.parsed is not None
-    ways: dict[int, set[int]] = defaultdict(set)
-    for start, end in file.parsed.branches:
-        ways[start].add(end)
+    ways = carried_branches(old, file.source)
     return [
         _Placed(
             run,
             frozenset(moved[line] for line in old.statements(run.lines) if line in moved),
-            _moved_arcs(run.branches or frozenset(), moved, ways),
+            frozenset(ways[arc] for arc in run.branches or () if arc in ways),
         )
         for run in runs
     ]
-
-
-def _moved_arcs(
-    arcs: Iterable[Arc], moved: Mapping[int, int], ways: Mapping[int, set[int]]
-) -> frozenset[Arc]:
-    """Branches of unchanged functions. A line has one way at most to leave its function."""
-    found: set[Arc] = set()
-    for start, end in arcs:
-        if start not in moved:
-            continue
-        here = ways.get(moved[start], set())
-        if end > 0:
-            found |= {(moved[start], way) for way in here if way == moved.get(end)}
-        else:
-            found |= {(moved[start], way) for way in here if way < 0}
-    return frozenset(found)
 
 
 def _file(path: str, file: TreeFile, placed: list[_Placed], branches: bool) -> ExportedFile:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 
 from requestcov import __version__, _coverage
 from requestcov._source import digest_of, parse
@@ -29,6 +25,7 @@ from requestcov.commands.asking import (
     selection_of,
     store_of,
 )
+from requestcov.commands.writing import new_file
 from requestcov.reports import json
 from requestcov.reports.export import data_file
 from requestcov.reports.export.cobertura import cobertura
@@ -93,7 +90,7 @@ def run(options: argparse.Namespace) -> None:
     if not found.files:
         _tell(found.left_out)
         raise NothingFound(f"no line that ran has a place in {root!a}: see --root.")
-    with _new_file(target) as name:
+    with new_file(target) as name:
         if options.to == "coverage":
             data_file.write(found, root, settings.relative_files, name)
         else:
@@ -141,20 +138,3 @@ def _check(target: str, force: bool) -> None:
         raise Refused(f"{target!a} is there already: name another file, or overwrite it with --force.")
     if not os.path.isdir(os.path.dirname(target)):
         raise Refused(f"there is no directory {os.path.dirname(target)!a}: make it, or name another file.")
-
-
-@contextlib.contextmanager
-def _new_file(target: str) -> Iterator[str]:
-    """The name of a file to write, which then takes the target's place whole; nothing does if that fails."""
-    directory = tempfile.mkdtemp(prefix=".requestcov-", dir=os.path.dirname(target))
-    try:
-        name = os.path.join(directory, "export")
-        yield name
-        fd = os.open(name, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.replace(name, target)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)

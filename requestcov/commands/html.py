@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from requestcov.commands.tested import (
     refuse_tests_text_alone,
     texts_of,
 )
+from requestcov.commands.writing import new_file
 
 DESCRIPTION = "The answers in one HTML file that needs no network and no script, to be read or mailed."
 
@@ -103,10 +103,8 @@ def run(options: argparse.Namespace) -> None:
             scripts=declared(root),
         )
     )
-    try:
-        _replace(output, text)
-    except OSError as error:
-        raise Refused(f"{str(output)!a} cannot be written: {error.strerror}.") from None
+    with new_file(str(output)) as name:
+        Path(name).write_text(text, "utf-8", newline="\n")
 
 
 def _ours(output: Path, generator: str) -> bool:
@@ -118,18 +116,3 @@ def _ours(output: Path, generator: str) -> bool:
         return True
     except OSError:
         return False
-
-
-def _replace(output: Path, text: str) -> None:
-    """All of it or nothing; a reader never meets half a report."""
-    target = output.resolve()
-    if target.exists() and not target.is_file():
-        raise IsADirectoryError(0, "it is not a regular file")
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -1,13 +1,17 @@
-"""What the commands that change a store have in common: how it is opened, and how long they wait for it.
+"""What the commands that write have in common: how a store is opened, and how a file comes to be.
 
-Law: they write by the same writer as the app, beside which they may run.
+Laws: a store is written by the same writer as the app, beside which they may run. A file is there
+whole or not at all, and what a new one says is for its owner alone until he changes that.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
+import stat
+import tempfile
 from collections.abc import Callable, Iterator
 
 from requestcov.commands.asking import Refused
@@ -62,6 +66,37 @@ def path_of(place: str) -> str:
     if "://" in place:
         raise Refused(f"{place!a} cannot be written: give the path of a SQLite store.")
     return os.path.abspath(place)
+
+
+@contextlib.contextmanager
+def new_file(target: str) -> Iterator[str]:
+    """The name of a file to write, which then takes the target's place; if anything fails the old one stays.
+
+    A link is followed, and a file that was there keeps its mode.
+
+    Raises:
+        Refused: it is not a regular file, or cannot be written.
+    """
+    try:
+        place = os.path.realpath(target)
+        if os.path.lexists(place) and not os.path.isfile(place):
+            raise Refused(f"{target!a} cannot be written: it is not a regular file.")
+        directory = tempfile.mkdtemp(prefix=".requestcov-", dir=os.path.dirname(place))
+        try:
+            name = os.path.join(directory, "new")
+            yield name
+            mode = stat.S_IMODE(os.stat(place).st_mode) if os.path.exists(place) else 0o600
+            fd = os.open(name, os.O_RDWR)
+            try:
+                os.fchmod(fd, mode)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.replace(name, place)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+    except OSError as wrong:
+        raise Refused(f"{target!a} cannot be written: {wrong.strerror or wrong}.") from wrong
 
 
 @contextlib.contextmanager

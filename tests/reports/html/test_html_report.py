@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from difflib import unified_diff
@@ -214,13 +215,29 @@ def test_a_report_of_ours_is_replaced_and_a_failed_one_leaves_the_old(monkeypatc
     read("--release", "r2")
     before = Path("r.html").read_bytes()
 
-    def full(path: Path, target: Path) -> Path:
+    def full(old: str, new: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     assert main(["html", "r.html"]) == 2
     assert Path("r.html").read_bytes() == before
-    assert [path.name for path in Path().glob(".r.html*")] == []
+    assert [path.name for path in Path().glob(".requestcov-*")] == []
+
+
+def test_a_new_file_is_its_owners_and_one_that_was_there_keeps_its_mode_and_its_link():
+    """Whatever is written, by whichever command."""
+    for command in (["html", "r.html"], ["export", "--to", "json", "r.json"]):
+        name = command[-1]
+        Path("shop").mkdir(exist_ok=True)
+        Path("shop/views.py").write_text(VIEWS)
+        assert main(command) == 0
+        assert Path(name).stat().st_mode & 0o777 == 0o600
+        Path(name).chmod(0o644)
+        Path("link").symlink_to(name)
+        assert main([*command[:-1], "link", "--force"]) == 0
+        assert Path("link").is_symlink()
+        assert Path(name).stat().st_mode & 0o777 == 0o644
+        Path("link").unlink()
 
 
 @pytest.mark.parametrize("force", [[], ["--force"]])
