@@ -13,7 +13,7 @@ from threading import Event, Thread
 
 import pytest
 
-from requestcov.outlet import FIRST_RETRY, LONGEST_RETRY
+from requestcov.backoff import FIRST, LONGEST
 from requestcov.storage.sqlite_writer import BUSY_SECONDS
 from tests.faults.test_servers import ask, balance, same, served, stored, until
 from tests.servers.harness import DEADLINE, installed
@@ -32,10 +32,10 @@ WAITING, AT_ONCE = 100, 10
 
 def attempts_in(seconds):
     """How often the drainer at least tries to write to a locked database in so many seconds."""
-    spent, tries, pause = 0.0, 0, FIRST_RETRY
+    spent, tries, pause = 0.0, 0, FIRST
     while spent < seconds:
         spent += BUSY_SECONDS + pause
-        pause = min(2 * pause, LONGEST_RETRY)
+        pause = min(2 * pause, LONGEST)
         tries += 1
     return tries
 
