@@ -44,6 +44,13 @@ PORT = 8000
 TOKEN = "a-token-of-the-network-tests"
 
 
+def small_disk(directory: Path, size: int) -> None:
+    """A disk of so many bytes, its owner's alone."""
+    directory.mkdir()
+    options = f"size={size},mode=700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(directory)], check=True)
+
+
 class Scenario:
     """The hosts, and what can be done to them."""
 
@@ -53,9 +60,7 @@ class Scenario:
         self.log = directory / "log"
         self.log.mkdir()
         self.disk = directory / "disk"
-        self.disk.mkdir(mode=0o700)
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=700", "none", str(self.disk)]
-        subprocess.run(mount, check=True)
+        small_disk(self.disk, DISK)
         network = Network()
         first, self.second, self.store = (network.host(name) for name in ("web-1", "web-2", "store"))
         self.collector = self.made_collector()
@@ -184,6 +189,10 @@ class Scenario:
         self.start_collector()
         for web in self.webs:
             web.start()
+        self.finish()
+
+    def finish(self) -> None:
+        """What is kept arrives, and all end."""
         # A worker looks for what others left at its first request; further ones only now and then, for
         # each is a batch on its way.
         turns = itertools.count()
@@ -327,8 +336,13 @@ class Scenario:
         return [sys.executable, "-m", "uvicorn", *words, "tests.network.app:asgi"]
 
 
-if __name__ == "__main__":
+def main(scenario: type[Scenario]) -> None:
+    """Play it, as the command line says."""
     try:
-        Scenario(Path(sys.argv[1]), int(sys.argv[2])).play()
+        scenario(Path(sys.argv[1]), int(sys.argv[2])).play()
     except Failed as failed:
         sys.exit(str(failed))
+
+
+if __name__ == "__main__":
+    main(Scenario)

@@ -28,9 +28,7 @@ def names_in(path: str) -> set[str]:
 
 
 def test_faults_are_numbered_and_none_comes_twice():
-    numbers = [int(number) for number, *_ in ROWS]
-    assert len(numbers) > 30
-    assert numbers == sorted(set(numbers))
+    assert [int(number) for number, _ in ROWS] == list(range(1, 48))
 
 
 @pytest.mark.parametrize("proof", [row[1] for row in ROWS], ids=[row[0] for row in ROWS])
