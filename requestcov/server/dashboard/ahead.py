@@ -1,23 +1,43 @@
-"""What is worked out before anybody asks: the first page, and then the busiest endpoints.
+"""What is worked out before anybody asks: the first pages, and then the busiest endpoints.
 
 Law: it is only ever done while nobody waits for anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from requestcov.analysis.evidence import Selection
 from requestcov.errors import StoreError
-from requestcov.server.dashboard.desk import Desk
-from requestcov.server.dashboard.pages import endpoints, files
+from requestcov.server.dashboard.answers import Question
+from requestcov.server.dashboard.desk import Desk, evidence
+from requestcov.server.dashboard.pages import endpoint, endpoints, files
 
 EVERYTHING = Selection()
+
+BUSIEST = 8
+"""Endpoints whose pages are worked out."""
 
 
 def prepare(desk: Desk) -> None:
     """Begin; a store that cannot be read is for the first page to tell of."""
     with suppress(StoreError):
         desk.state.now()
-        desk.answers.prepare(endpoints.coverage_of(EVERYTHING))
-        desk.answers.prepare(files.files_of(EVERYTHING))
+        desk.answers.prepare(
+            endpoints.coverage_of(EVERYTHING),
+            files.files_of(EVERYTHING),
+            evidence(EVERYTHING, by_failed=True),
+            Question("ahead", EVERYTHING, _of_the_busiest),
+        )
+
+
+def _of_the_busiest(desk: Desk) -> Sequence[str]:
+    """Begin with the endpoints that most of the recorded traffic goes to; their names."""
+    counts = desk.evidence(EVERYTHING).counts
+    busiest = sorted(counts, key=lambda name: (-counts[name].weight, name))[:BUSIEST]
+    for name in busiest:
+        selection = replace(EVERYTHING, endpoint=name)
+        desk.answers.prepare(endpoint.ran_by(selection), endpoint.paths_through(selection))
+    return busiest

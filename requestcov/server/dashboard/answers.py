@@ -14,7 +14,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -116,6 +116,7 @@ class Answers:
         self._queue: queue.PriorityQueue[tuple[int, int, _Flight | None]] = queue.PriorityQueue()
         self._numbers = count()
         self._threads: list[threading.Thread] = []
+        self._ahead: deque[Question[Any]] = deque()
         self._inside = threading.local()
 
     def ask(self, question: Question[T], patience: float) -> Found[T]:
@@ -143,10 +144,13 @@ class Answers:
         if known is None or not self._good(known, self._state()):
             self._start(question, SOON)
 
-    def prepare(self, question: Question[Any]) -> None:
-        """Work it out when there is nothing else to do."""
-        if self._get(question) is None:
-            self._start(question, LATER)
+    def prepare(self, *questions: Question[Any]) -> None:
+        """Work these out, one after the other, when there is nothing else to do."""
+        with self._lock:
+            idle = not self._ahead
+            self._ahead.extend(questions)
+        if idle:
+            self._go_ahead()
 
     def within(self, question: Question[T]) -> T:
         """For a ``compute``: the answer to a question that its own stands on, however long it takes."""
@@ -163,6 +167,8 @@ class Answers:
 
     def close(self) -> None:
         """End the threads once what they are at is done."""
+        with self._lock:
+            self._ahead.clear()
         for _ in self._threads:
             self._queue.put((-1, next(self._numbers), None))
         for thread in self._threads:
@@ -191,6 +197,25 @@ class Answers:
     def _flight(self, question: Question[Any]) -> _Flight:
         with self._lock:
             return self._flights.setdefault(question, _Flight(question, self._clock()))
+
+    def _go_ahead(self) -> None:
+        """The next of those that nobody has asked for yet: one at a time, so that a worker stays free."""
+        while True:
+            with self._lock:
+                if not self._ahead:
+                    return
+                question = self._ahead[0]
+            if self._get(question) is None:
+                self._start(question, LATER).done.add_done_callback(lambda done: self._went_ahead())
+                return
+            with self._lock:
+                self._ahead.popleft()
+
+    def _went_ahead(self) -> None:
+        with self._lock:
+            if self._ahead:  # not closed in the meantime
+                self._ahead.popleft()
+        self._go_ahead()
 
     def _start(self, question: Question[Any], priority: int) -> _Flight:
         flight = self._flight(question)

@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl, quote
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -90,6 +92,7 @@ def serving(store: str, *, root: str | None, tokens: Tokens, hosts: Iterable[str
         ],
         exception_handlers={HTTPException: site.refused, Exception: site.failed},
         lifespan=site.lifespan,
+        middleware=[Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3)],
     )
     return guarded(app, hosts=hosts)
 

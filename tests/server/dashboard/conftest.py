@@ -68,7 +68,7 @@ def page_of(address: str, **kwargs: object) -> httpx.Response:
     """A page, once what it shows is worked out."""
     for _ in range(600):
         response = httpx.get(address, **kwargs)  # type: ignore[arg-type]
-        if response.status_code != 202 and "data-pending" not in response.text:
+        if response.status_code != 202 and " data-pending>" not in response.text:
             return response
     raise AssertionError("it is still being worked out")
 
