@@ -7,11 +7,14 @@ import os
 import threading
 import webbrowser
 
-from requestcov.commands.asking import needs_extra, output, store_of
+from requestcov.commands.asking import needs_extra, output
 
 DESCRIPTION = "The questions of the other commands as pages in a browser, which follow the store as it grows."
 
 PORT = 8321
+
+ENDING_SECONDS = 3
+"""How long pages that are being made may take to end, once a signal came."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
 
         from requestcov.server import binding
         from requestcov.server.dashboard.app import serving
+        from requestcov.server.logs import LOGGING
         from requestcov.server.settings import Settings, given
         from requestcov.server.tokens import load_tokens
     told = given(options)
@@ -47,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     binding.require_tokens(settings.bind_host, tokens, "read")
     port = settings.bind_port if "bind_port" in told or "REQUESTCOV_BIND_PORT" in os.environ else PORT
     app = serving(
-        store_of(argparse.Namespace(store=settings.store)),
+        settings.place(),
         root=options.root,
         tokens=tokens,
         hosts=binding.hosts(settings.bind_host, settings.allowed_hosts),
@@ -58,5 +62,13 @@ def run(options: argparse.Namespace) -> None:
     output().flush()
     if options.open:
         threading.Thread(target=webbrowser.open, args=(f"{address}/",), daemon=True).start()
-    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        log_config=LOGGING,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=ENDING_SECONDS,
+    )
     uvicorn.Server(config).run(sockets=[listening])

@@ -48,6 +48,9 @@ class View:
         pending: whether anything was asked for that is not known yet.
     """
 
+    pages = frozenset(BY_NAME)
+    """Names of the pages there are."""
+
     def __init__(self, desk: Desk, filters: f.Filters, root: str, page: str) -> None:
         self.desk = desk
         self.filters = filters

@@ -58,6 +58,21 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Warm:
+    """A function, as warm as its warmest line.
+
+    Attributes:
+        name, line: qualified name, and where its ``def`` is.
+        kind, share: as of a row.
+    """
+
+    name: str
+    line: int
+    kind: str
+    share: str
+
+
+@dataclass(frozen=True)
 class Heat:
     """A file as all requests ran it, and the measure of each line's warmth.
 
@@ -65,18 +80,22 @@ class Heat:
         listing: of all requests of the selection; None: none of them ran the file.
         warmth: statement's line -> (count, part of the whole from 0 to 1).
         whole: what all parts are of: requests, failing requests, or endpoints that ran the file.
+        functions: those that ran, in the order of the text.
     """
 
     listing: Listing | None
     warmth: Mapping[int, tuple[int, float]]
     whole: int
+    functions: Sequence[Warm] = ()
 
 
 def heat_of(selection: Selection, path: str, by: str) -> Question[Heat]:
     """The warmth of a file's lines."""
 
     def compute(desk: Desk) -> Heat:
-        return _heat(desk.evidence(selection, by_failed=by == "failing"), path, by)
+        evidence = desk.evidence(selection, by_failed=by == "failing")
+        heat = _heat(evidence, path, by)
+        return replace(heat, functions=tuple(_functions(heat, evidence, path)))
 
     return Question("heat", (selection, path, by), compute)
 
@@ -113,6 +132,7 @@ def page(view: View) -> Mapping[str, object]:
             for first in range(0, len(lines), PART)
         ],
         "steps": STEPS,
+        "anchor": lambda at: view.here(line=at if len(lines) > PART else None) + f"#L{at}",
         "recorded": format_lines(listing.recorded) if listing is not None else "",
     }
 
@@ -140,6 +160,21 @@ def _heat(evidence: Evidence, path: str, by: str) -> Heat:
     return Heat(listing, {line.number: (line.requests, line.share) for line in _counted(own.lines)}, whole)
 
 
+def _functions(heat: Heat, evidence: Evidence, path: str) -> Iterator[Warm]:
+    if heat.listing is None:
+        return
+    source = evidence.source(path, heat.listing.digest)
+    ran = {line.number for line in _counted(heat.listing.lines)}
+    for function in source.functions if source is not None else ():
+        if not function.body.isdisjoint(ran):
+            count, share = max(heat.warmth.get(line, (0, 0.0)) for line in function.body & ran)
+            yield Warm(function.name, function.line, _kind(count, share), percent(share))
+
+
+def _kind(count: int, share: float) -> str:
+    return f"h{max(1, round(STEPS * share)) if count else 0}"
+
+
 def _counted(lines: Sequence[Line]) -> Iterator[Line]:
     return (line for line in lines if line.kind is Kind.EXECUTED and line.number == line.statement)
 
@@ -152,11 +187,10 @@ def _rows(
         first = line.number == line.statement
         if line.kind is Kind.EXECUTED:
             count, share = warmth.get(line.statement, (0, 0.0))
-            kind = f"h{max(1, round(STEPS * share)) if count else 0}"
             endpoints = format_lines(numbers[name] for name in line.endpoints) if first else ""
             yield Row(
                 line.number,
-                kind,
+                _kind(count, share),
                 number(count) if first else "",
                 percent(share) if first else "",
                 endpoints,
