@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TypeGuard
 
@@ -37,6 +37,15 @@ LIBRARIES = frozenset({
 SCHEDULERS = frozenset({"add_job", "enqueue", "enqueue_at", "enqueue_in"})
 """Methods that are given a function for a worker to call (APScheduler, RQ)."""
 
+_FOLDERS = re.compile(r"(^|/)(management/commands|migrations)/|(^|/)__main__\.py$")
+_DECORATED = re.compile(rf"@.*\b({'|'.join(sorted(DECORATORS))})\b")
+_SIGNS = (
+    "__main__",
+    "down_revision",
+    *(f".{name}(" for name in sorted(SCHEDULERS)),
+    *(f"from {name}" for name in sorted(LIBRARIES)),
+)
+
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -61,9 +70,13 @@ class Jobs:
         return self._found[path].get(line)
 
     def _hints(self, path: str) -> Hints:
-        source = self._files[path]
+        source, text = self._files[path], self._texts[path]
+        scripts = dict(self._called_by_scripts(path))
+        # Parsing takes longer than all the rest, and most files hold nothing of the kind.
+        if not scripts and not _FOLDERS.search(path) and not _has_signs(source, text):
+            return {}
         try:
-            tree = ast.parse("\n".join(source.lines))
+            tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError):
             return {}
         lines: dict[str, list[int]] = defaultdict(list)
@@ -71,9 +84,9 @@ class Jobs:
             lines[function.name].append(function.line)
         module = _Module(path, tree)
         reasons = dict(module.reasons())
-        for name, what in self._called_by_scripts(path):
+        for name, what in scripts.items():
             reasons.setdefault(name, f"called by {what}")
-        for name, caller in module.only_called(reasons, self._used_outside(path)):
+        for name, caller in module.only_called(reasons, lambda name: self._used_outside(path, name)):
             reasons[name] = f"called only by {caller}"
         found: dict[int, str] = {}
         for name, its in lines.items():
@@ -85,22 +98,25 @@ class Jobs:
         return found
 
     def _called_by_scripts(self, path: str) -> Iterator[tuple[str, str]]:
+        if not self._scripts:
+            return
         names = path.removesuffix(".py").removesuffix("/__init__").split("/")
         ends = {".".join(names[at:]) for at in range(len(names))}
         for (module, name), what in self._scripts.items():
             if module in ends:
                 yield name, what
 
-    def _used_outside(self, path: str) -> frozenset[str]:
-        """Words of the other files: a function of such a name may be used there."""
-        return frozenset().union(*(words for other, words in self._words.items() if other != path))
+    def _used_outside(self, path: str, name: str) -> bool:
+        """Whether a name stands in another file, where it may be the function's."""
+        return any(name in words for other, words in self._words.items() if other != path)
+
+    @cached_property
+    def _texts(self) -> Mapping[str, str]:
+        return {path: "\n".join(source.lines) for path, source in self._files.items()}
 
     @cached_property
     def _words(self) -> Mapping[str, frozenset[str]]:
-        return {
-            path: frozenset(re.findall(r"\w+", "\n".join(source.lines)))
-            for path, source in self._files.items()
-        }
+        return {path: frozenset(re.findall(r"\w+", text)) for path, text in self._texts.items()}
 
 
 class _Module:
@@ -141,8 +157,15 @@ class _Module:
                 if node.func.attr in SCHEDULERS and isinstance(first, ast.Name) and first.id in self._top:
                     yield first.id, f"given to {node.func.attr}()"
 
-    def only_called(self, reasons: Mapping[str, str], outside: frozenset[str]) -> Iterator[tuple[str, str]]:
-        """Functions that nothing but such ones uses -> one of those, or what they are called under."""
+    def only_called(
+        self, reasons: Mapping[str, str], outside: Callable[[str], bool]
+    ) -> Iterator[tuple[str, str]]:
+        """Functions that nothing but such ones uses -> one of those.
+
+        Args:
+            reasons: such functions, and why.
+            outside: whether a name may be used in another file.
+        """
         users = self._users()
         told = {name: name for name in reasons}
         while True:
@@ -150,10 +173,10 @@ class _Module:
                 name: sorted(users[name])[0]
                 for name, node in self._top.items()
                 if name not in told
-                and name not in outside
                 and not node.decorator_list
                 and users.get(name)
                 and users[name] <= told.keys()
+                and not outside(name)
             }
             if not fresh:
                 return
@@ -210,6 +233,13 @@ class _Module:
 
 
 _DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def _has_signs(source: Source, text: str) -> bool:
+    """Whether there can be a command or a job in a text; without any sign there is none."""
+    return any(sign in text for sign in _SIGNS) or any(
+        _DECORATED.search(line) for line in source.lines if "@" in line
+    )
 
 
 def _asks_for_main(node: ast.stmt) -> TypeGuard[ast.If]:
