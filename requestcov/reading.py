@@ -2,9 +2,10 @@
 
 Laws: a value is taken as it is, or refused with a sentence that names it and what would be
 right; nothing is turned into another type. A field that is not known is passed over, so that
-a later sender may tell more. A lone surrogate stands only for a byte that is not UTF-8, as
-Python's surrogateescape writes it. What is remembered between calls is bounded by the text it
-was read from, and what a line's number makes is bounded by MAX_LINE.
+a later sender may tell more. A text may hold lone surrogates, as labels of an app may; in a path
+they stand only for bytes that are not UTF-8, as Python's surrogateescape writes them. What is
+remembered between calls is bounded by the text it was read from, and what a line's number makes
+is bounded by MAX_LINE.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MAX_PATH = 4096
 """Characters of a path."""
 MAX_COUNT = 1 << 53
 """The largest count: the integers that every JSON reader has, and whose sums fit SQLite's."""
-MAX_LABELS = 100
+MAX_LABELS = 1000
 
 Check = Callable[[object], Any]
 """Gives the value, or raises a ValueError that says what it is and what would be right."""
@@ -272,8 +273,6 @@ def text(longest: int = MAX_TEXT, shortest: int = 0) -> Check:
             raise ValueError(f"{_shown(value)} is not a text")
         if not shortest <= len(value) <= longest:
             raise ValueError(f"{_shown(value)} has {len(value)} characters, not {shortest} to {longest}")
-        if not value.isascii() and _NO_BYTE.search(value):
-            raise ValueError(f"{_shown(value)} has a lone surrogate that stands for no byte")
         return value
 
     return check
@@ -363,7 +362,7 @@ _RECORD: Mapping[str, Check] = {
     "seq": whole(0),
     "method": text(),
     "route": text(),
-    "status": optional(whole(0, 999)),
+    "status": optional(whole(0, 65_535)),
     "duration_ms": number(0, 1e12),
     "error": optional(text()),
     "sampled_by": text(),

@@ -251,7 +251,7 @@ def _schemas(settings: Settings) -> JSON:
                 "seq": _COUNT,
                 "method": _TEXT,
                 "route": _TEXT,
-                "status": _or_null({"type": "integer", "minimum": 0, "maximum": 999}),
+                "status": _or_null({"type": "integer", "minimum": 0, "maximum": 65_535}),
                 "duration_ms": {"type": "number", "minimum": 0, "maximum": 1e12},
                 "error": _or_null(_TEXT),
                 "sampled_by": _TEXT,

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ class Collecting:
             for piece in pieces:
                 connection.sendall(piece)
             if end:
-                connection.shutdown(socket.SHUT_WR)
+                with suppress(OSError):  # The server has closed it already.
+                    connection.shutdown(socket.SHUT_WR)
             found = b""
             try:
                 while part := connection.recv(65536):

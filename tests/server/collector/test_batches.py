@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from requestcov.record import SourceFile, new_id
+from requestcov.record import Block, SourceFile, new_id
 from requestcov.storage import open_store
 from requestcov.wire import encode
 from tests.server.collector.running import Collecting
@@ -104,3 +104,12 @@ def test_a_chunked_body_is_a_batch_like_any(collector: Collecting):
         },
     )
     assert response.json()["new"] == 1
+
+
+def test_texts_that_are_not_unicode_come_back_as_they_were(collector: Collecting):
+    """A label may hold half a surrogate pair, and a path bytes that are not UTF-8."""
+    odd = record(1, labels={"\ud800": "\udfff"}, blocks=(Block("caf\udce9.py", "", frozenset({1})),))
+    assert collector.post(batch([odd])).status_code == 200
+    with open_store(str(collector.store)) as store:
+        assert [one.labels for one in store.records() if one.id == odd.id] == [odd.labels]
+        assert "caf\udce9.py" in store.paths()
