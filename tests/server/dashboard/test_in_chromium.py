@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.reports.shop_store import SHIPPED, SHOWN, record
 from tests.server.dashboard.conftest import Open, serving
@@ -35,6 +35,15 @@ def hostile_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+def severe(page: Page) -> list[object]:
+    """What axe-core finds that keeps people out."""
+    return [
+        (each["id"], [node["html"] for node in each["nodes"]][:3])
+        for each in Axe().run(page).response["violations"]
+        if each["impact"] in SEVERE
+    ]
+
+
 def origin_only(requests: list[str], address: str) -> bool:
     return all(url.startswith((address + "/", "data:")) for url in requests)
 
@@ -51,12 +60,7 @@ def test_a_page_fits_and_can_be_read_by_all(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = [
-        (each["id"], [node["html"] for node in each["nodes"]][:3])
-        for each in Axe().run(page).response["violations"]
-        if each["impact"] in SEVERE
-    ]
-    assert found == []
+    assert severe(page) == []
     assert opened.console == []
     assert origin_only(opened.requests, address)
     for landmark in ("banner", "main", "search"):
@@ -289,3 +293,37 @@ def test_a_server_that_is_gone_is_told_of(tmp_path: Path, open_page: Open):
         page = open_page(address + "/").page
     expect(page.locator("body.away")).to_have_count(1, timeout=20_000)
     growing.close()
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/?since=x", "/?q=nothing", "/?release=r2&until=2026-11-20"])
+def test_pages_that_have_nothing_to_show_can_be_read_by_all(address: str, open_page: Open, path: str):
+    opened = open_page(address + path, 390)
+    assert severe(opened.page) == []
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it, of ``rgb(1, 2, 3)``."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_shade_of_heat_leaves_its_figure_readable_and_differs_from_the_next(
+    address: str, open_page: Open, scheme: str
+):
+    """4.5 to 1 (WCAG AA), in one colour whose lightness goes one way: no two hues to be told apart."""
+    page = open_page(address + ADDRESSES["source"], scheme=scheme).page
+    shades = []
+    for step in range(9):
+        text, ground = page.evaluate(
+            "step => { const row = document.getElementById('L8'); row.className = `h${step}`;"
+            " const style = getComputedStyle(row.cells[2]); return [style.color, style.backgroundColor]; }",
+            step,
+        )
+        light, dark = sorted((luminance(text), luminance(ground)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (step, text, ground)
+        shades.append(luminance(ground))
+    assert shades == sorted(shades, reverse=scheme == "light")
+    assert len(set(shades)) == 9

@@ -15,6 +15,7 @@ from requestcov.server.dashboard.session import COOKIE, LASTS, Session
 from requestcov.server.tokens import Tokens
 from tests.server.dashboard.conftest import TOKEN, Open, begin, page_of, serving
 from tests.server.dashboard.stores import shop
+from tests.server.dashboard.test_in_chromium import severe
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +160,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, guarded: str):
 def test_people_log_in_and_out_in_a_browser(guarded: str, open_page: Open):
     opened = open_page(guarded + "/files")
     page = opened.page
+    assert severe(page) == []
     page.get_by_label("Read token").fill("wrong")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert")).to_have_text("That is no read token of this server.")
