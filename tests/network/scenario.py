@@ -62,10 +62,10 @@ class Scenario:
         self.disk = directory / "disk"
         small_disk(self.disk, DISK)
         network = Network()
-        first, self.second, self.store = (network.host(name) for name in ("web-1", "web-2", "store"))
+        self.first, self.second, self.store = (network.host(name) for name in ("web-1", "web-2", "store"))
         self.collector = self.made_collector()
         self.webs = [
-            Process(first, directory, "web-1", self.gunicorn(first), self.sender(first)),
+            Process(self.first, directory, "web-1", self.gunicorn(self.first), self.sender(self.first)),
             Process(self.second, directory, "web-2", self.uvicorn(self.second), self.sender(self.second)),
         ]
         urls = [f"http://{web.host.address}:{PORT}" for web in self.webs]
@@ -157,13 +157,15 @@ class Scenario:
         self.did("unthrottled", self.parcels())
 
     def hide(self) -> None:
-        """What one host sends is lost, while the other's arrives."""
+        """What one host sends is lost; what the other sends arrives, and the answers are lost."""
         self.until_it_arrives("batches")
         self.second.lose_sight_of(self.store)
-        self.did("web-2 sees the collector no more")
+        self.store.lose_sight_of(self.first)
+        self.did("the hosts see each other no more")
         self.wait(2.5, 3)
         self.second.find_again(self.store)
-        self.did("web-2 sees the collector again", self.parcels())
+        self.store.find_again(self.first)
+        self.did("the hosts see each other again", self.parcels())
         self.until_it_arrives("what was lost on the way")
 
     def end_workers(self) -> None:
