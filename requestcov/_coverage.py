@@ -11,13 +11,13 @@ collector.
 from __future__ import annotations
 
 import gc
-import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from coverage import Coverage
+from coverage.config import config_files_to_try
 from coverage.exceptions import CoverageException
 from coverage.files import GlobMatcher, prep_patterns
 from coverage.inorout import _add_third_party_paths
@@ -71,6 +71,11 @@ def read_settings() -> Settings:
     )
 
 
+def configuration_files() -> tuple[str, ...]:
+    """Every file, there or not, that :func:`read_settings` looks for, the first found being taken."""
+    return tuple(name for name, _, _ in config_files_to_try(True))
+
+
 def pattern_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
     """coverage.py's file patterns, as one function of an absolute path; no file is touched."""
     matcher = GlobMatcher(prep_patterns(patterns))
@@ -92,14 +97,6 @@ def monitors_branches() -> bool:
         return False
     current = Coverage.current()
     return current is None or bool(current.get_option("run:branch"))
-
-
-def decode_source(text: bytes, filename: str) -> str:
-    """Python source bytes to text, by its coding cookie; undecodable bytes are replaced."""
-    try:
-        return str(importlib.util.decode_source(text))
-    except (SyntaxError, UnicodeDecodeError, LookupError):
-        return text.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True)

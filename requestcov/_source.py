@@ -15,12 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from requestcov._coverage import Parsed, decode_source
-from requestcov._coverage import parse as parse_source
+from requestcov._decoding import decode_source
 from requestcov._source_cache import SourceCache, key_of
-from requestcov.record import Arc, format_arcs, format_lines, parse_arcs, parse_lines
+from requestcov.record import Arc
+
+if TYPE_CHECKING:
+    from requestcov._coverage import Parsed
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def parse(
     lines = tuple(text.removesuffix("\n").split("\n")) if text else ()
     if cache is None:
         return _understand(path, digest, text, lines, exclude_lines)
-    key = key_of(text.encode("utf-8", "surrogatepass"), exclude_lines)
+    key = key_of(text.encode("utf-8", "surrogatepass"), *exclude_lines)
     known = _remembered(path, digest, lines, cache.get(key))
     if known is None:
         known = _understand(path, digest, text, lines, exclude_lines)
@@ -129,10 +131,10 @@ def parse(
 def _memory_of(source: Source) -> dict[str, Any]:
     """All of a source that does not stand in its text."""
     return {
-        "executable": format_lines(source.executable),
+        "executable": sorted(source.executable),
         "first": sorted(source.first.items()),
         "functions": [
-            [f.name, f.line, f.start, f.end, format_lines(f.body), format_arcs(f.branches)]
+            [f.name, f.line, f.start, f.end, sorted(f.body), [n for arc in sorted(f.branches) for n in arc]]
             for f in source.functions
         ],
     }
@@ -145,23 +147,49 @@ def _remembered(path: str, digest: str, lines: tuple[str, ...], memory: Any) -> 
             path,
             digest,
             lines,
-            parse_lines(memory["executable"]),
+            _numbers(memory["executable"]),
             tuple(
                 Function(
                     str(name),
                     int(line),
                     int(start),
                     int(end),
-                    parse_lines(body),
+                    _numbers(body),
                     _text(lines, start, end),
-                    parse_arcs(ways),
+                    _arcs(ways),
                 )
                 for name, line, start, end, body, ways in memory["functions"]
             ),
-            {int(line): int(first) for line, first in memory["first"]},
+            _first(memory["first"]),
         )
     except (TypeError, ValueError, LookupError, AttributeError):
         return None
+
+
+def _numbers(found: Any) -> frozenset[int]:
+    """A list of whole numbers as a set; what JSON may hold else is refused.
+
+    Raises:
+        TypeError: it is another thing.
+    """
+    numbers: frozenset[int] = frozenset(found)
+    if not set(map(type, numbers)) <= {int}:
+        raise TypeError("not whole numbers")
+    return numbers
+
+
+def _arcs(found: Any) -> frozenset[Arc]:
+    """A flat list of pairs as a set of pairs; raises as :func:`_numbers`."""
+    _numbers(found)
+    return frozenset(zip(found[::2], found[1::2], strict=True))
+
+
+def _first(found: Any) -> dict[int, int]:
+    """Pairs as a mapping; raises as :func:`_numbers`."""
+    pairs: dict[int, int] = dict(found)
+    _numbers(pairs)
+    _numbers(pairs.values())
+    return pairs
 
 
 def _text(lines: tuple[str, ...], start: int, end: int) -> str:
@@ -171,6 +199,9 @@ def _text(lines: tuple[str, ...], start: int, end: int) -> str:
 def _understand(
     path: str, digest: str, text: str, lines: tuple[str, ...], exclude_lines: Sequence[str]
 ) -> Source:
+    # Here, for most texts are remembered, and coverage.py is a good part of a short command.
+    from requestcov._coverage import parse as parse_source
+
     try:
         tree = ast.parse(text)
         parsed = parse_source(text, path, exclude_lines)

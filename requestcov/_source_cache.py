@@ -9,21 +9,19 @@ directory is trusted.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
-import tempfile
 import time
 import zlib
-from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import coverage
-
-FORM = 2
+FORM = 3
 """Of an entry; a change of what is remembered is another number."""
 
 KEPT_SECONDS = 60 * 86_400
@@ -36,10 +34,19 @@ def directory() -> Path:
     return Path(home if os.path.isabs(home) else os.path.expanduser("~/.cache"), "requestcov", "parsed")
 
 
-def key_of(content: bytes, exclude_lines: Sequence[str]) -> str:
-    """The name of the entry for a text and its exclusions."""
-    said = json.dumps([FORM, sys.version_info[:3], coverage.__version__, list(exclude_lines)])
-    return blake2b(said.encode() + b"\0" + content, digest_size=20).hexdigest()
+def key_of(content: bytes, *said: str) -> str:
+    """The name of the entry for a content, and for whatever else is said of it."""
+    beside = json.dumps([FORM, sys.version_info[:3], _coverage_version(), *said])
+    return blake2b(beside.encode() + b"\0" + content, digest_size=20).hexdigest()
+
+
+@cache
+def _coverage_version() -> str:
+    """What coverage.py's file version.py says: to load the package would take most of a command's time."""
+    spec = importlib.util.find_spec("coverage")
+    if spec is None or spec.origin is None:
+        return ""
+    return Path(spec.origin).with_name("version.py").read_text("utf-8")
 
 
 class SourceCache:
@@ -66,6 +73,8 @@ class SourceCache:
         """Remember an entry, whole or not at all."""
         if not self._ready(make=True):
             return
+        import tempfile  # It loads every archive's compression.
+
         content = zlib.compress(json.dumps(entry, separators=(",", ":")).encode(), 1)
         with suppress(OSError):
             handle, name = tempfile.mkstemp(dir=self._folder)

@@ -11,12 +11,13 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-
-from coverage import CoverageData
-from coverage.exceptions import CoverageException
+from typing import TYPE_CHECKING
 
 from requestcov._source import Source
 from requestcov.errors import RequestcovError
+
+if TYPE_CHECKING:
+    from coverage import CoverageData
 
 
 class DataError(RequestcovError):
@@ -71,6 +72,10 @@ def read_tests(
     Raises:
         DataError: it is missing, or not coverage.py's.
     """
+    # Here, for who asks about tests only when told to, and coverage.py is a good part of a short command.
+    from coverage import CoverageData
+    from coverage.exceptions import CoverageException
+
     if not os.path.isfile(name):
         raise DataError(f"there is no data file {name!r}: name the one that coverage run wrote.")
     data = CoverageData(basename=os.path.abspath(name))

@@ -11,6 +11,7 @@ import platform
 from collections.abc import Iterable
 
 from requestcov import _coverage
+from requestcov._decoding import decode_source
 from requestcov.config import Config
 from requestcov.engines import Found, merge
 from requestcov.record import Arc, Block, RequestRecord
@@ -108,7 +109,7 @@ class Assembler:
         if text is None:
             return None
         try:
-            source = _coverage.decode_source(text, path)
+            source = decode_source(text, path)
             return _coverage.parse(source, path, self._scope.settings.exclude_lines)
         except SyntaxError:
             return None

@@ -17,8 +17,6 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
-from coverage.numbits import nums_to_numbits
-
 VERSION = 1
 
 Arc = tuple[int, int]
@@ -76,6 +74,9 @@ class Block:
     @cached_property
     def numbits(self) -> bytes:
         """The lines as coverage.py's numbits."""
+        # Here, for the desk half only reads: loading coverage.py is a good part of a short command.
+        from coverage.numbits import nums_to_numbits
+
         return bytes(nums_to_numbits(self.lines))
 
     @cached_property

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from requestcov._source import Source
-from requestcov.analysis.evidence import Traffic
+from requestcov.analysis.evidence import Ways
 from requestcov.record import format_lines
 from requestcov.storage.results import Sample, StoredBlock
 
@@ -109,7 +109,7 @@ def divide(samples: Iterable[Sample], decide: Callable[[Sample], bool | None]) -
     return Groups(groups[True], groups[False], apart)
 
 
-def contrast(traffic: Traffic, groups: Groups) -> Contrast:
+def contrast(traffic: Ways, groups: Groups) -> Contrast:
     """Count what the groups ran."""
     failing = _by_block(groups.failing, traffic.paths)
     healthy = _by_block(groups.healthy, traffic.paths)
@@ -150,7 +150,7 @@ def _by_block(counts: Counter[int], paths: Mapping[int, frozenset[int]]) -> Coun
 
 
 def _places(
-    traffic: Traffic, path: str, blocks: Sequence[StoredBlock]
+    traffic: Ways, path: str, blocks: Sequence[StoredBlock]
 ) -> tuple[dict[Place, set[int]], Set[tuple[str, str, int]]]:
     """Every line and branch of a file -> the blocks that hold it; and the lines that have no place."""
     holders: defaultdict[Place, set[int]] = defaultdict(set)

@@ -18,7 +18,7 @@ from functools import cached_property
 from requestcov._source import Function, Source, carried, digest_of, parse
 from requestcov._source_cache import SourceCache
 from requestcov.record import Arc
-from requestcov.storage.results import Outcome, Sample, Selection, StoredBlock
+from requestcov.storage.results import Outcome, Sample, Selection, StoredBlock, Timed
 
 __all__ = [
     "Counts",
@@ -27,8 +27,10 @@ __all__ = [
     "Run",
     "Selection",
     "Sources",
+    "Timings",
     "Traffic",
     "Version",
+    "Ways",
     "counted",
     "read_file",
     "read_tree",
@@ -290,8 +292,8 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Traffic:
-    """The recorded requests of one endpoint, one by one, and what each ran.
+class Ways:
+    """The execution paths of the recorded requests of one endpoint.
 
     A request runs one block at most of a version of a file: how many requests of a group ran a line
     is the sum over the blocks that hold it.
@@ -299,18 +301,38 @@ class Traffic:
     Attributes:
         endpoint: ``GET /orders/{id}``.
         evidence: of the same selection.
-        samples: the requests, in no order.
         paths: spectrum id -> numbers of the blocks of that execution path.
         blocks: by number.
-        later: background id -> numbers of the blocks with what ran only after the response;
-            a sample's path holds these lines too.
     """
 
     endpoint: str
     evidence: Evidence
-    samples: Sequence[Sample] = field(repr=False)
     paths: Mapping[int, frozenset[int]] = field(repr=False)
     blocks: Mapping[int, StoredBlock] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic(Ways):
+    """How the requests that took each path ended.
+
+    Attributes:
+        samples: the requests, in no order.
+    """
+
+    samples: Sequence[Sample] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings(Ways):
+    """How long the requests that took each path did.
+
+    Attributes:
+        timed: the requests, in no order.
+        later: background id -> numbers of the blocks with what ran only after the response;
+            a request's path holds these lines too.
+    """
+
+    timed: Sequence[Timed] = field(repr=False)
     later: Mapping[int, frozenset[int]] = field(default_factory=dict, repr=False)
 
 

@@ -13,11 +13,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from requestcov._coverage import Parsed
 from requestcov._source import Source, carried, carried_branches
 from requestcov.analysis.evidence import Evidence, Run
 from requestcov.record import Arc
+
+if TYPE_CHECKING:
+    from requestcov._coverage import Parsed
 
 
 @dataclass(frozen=True)

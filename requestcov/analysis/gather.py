@@ -14,13 +14,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from requestcov._coverage import read_settings
-from requestcov.analysis.evidence import Counts, Evidence, Footing, Run, Selection, Sources, Traffic, counted
+from requestcov._exclusions import exclude_lines
+from requestcov.analysis.evidence import (
+    Counts,
+    Evidence,
+    Footing,
+    Run,
+    Selection,
+    Sources,
+    Timings,
+    Traffic,
+    counted,
+)
 from requestcov.errors import RequestcovError, StoreError
 from requestcov.record import Ledger
 from requestcov.storage import open_store
 from requestcov.storage.results import FileVersion, Outcome, Ran, Request, versions_of
-from requestcov.storage.sqlite import Store
+from requestcov.storage.sqlite import Store, unpack_source
 
 MOST_ASKED = 10_000
 """Requests looked at, at most, to find which of a day's versions of a file is the newest."""
@@ -33,7 +43,7 @@ def names(place: str, selection: Selection) -> tuple[tuple[str, ...], tuple[str,
         StoreError: the store cannot be opened or read.
     """
     with _intact(place), open_store(place) as store:
-        found = {cohort.endpoint for cohort in store.cohorts(selection)}
+        found = set(store.endpoints(selection))
         found.update(name for ledger in _ledgers(store, selection) for name in ledger.seen)
         return tuple(sorted(found)), tuple(store.paths())
 
@@ -119,38 +129,58 @@ def gather(
         StoreError: the store cannot be opened or read.
         ConfigError: coverage.py's configuration, which excludes lines, cannot be parsed.
     """
-    source = _sources(place, root)
     with _intact(place), open_store(place) as store:
-        return _gather(store, place, selection, source, path, by_release, by_failed)
+        return _gather(store, place, selection, root, path, by_release, by_failed)
 
 
-def gather_traffic(place: str, selection: Selection, root: str | None, *, alike: bool = False) -> Traffic:
-    """Ask a store for the single requests of one endpoint.
+def gather_traffic(place: str, selection: Selection, root: str | None) -> Traffic:
+    """Ask a store how the requests of one endpoint ended, and by which paths.
 
     Args:
         place, root: as for :func:`gather`.
         selection: which requests; names an endpoint.
-        alike: give those together that differ in time and duration only.
 
     Raises:
         ValueError: the selection names no endpoint.
         StoreError, ConfigError: as for :func:`gather`.
     """
-    if selection.endpoint is None:
-        raise ValueError("the selection names no endpoint")
-    source = _sources(place, root)
+    endpoint = _endpoint(selection)
     with _intact(place), open_store(place) as store:
-        samples = tuple(store.samples(selection, alike=alike))
+        samples = store.samples(selection)
         paths = store.spectra({sample.spectrum for sample in samples})
-        later = store.spectra({sample.background for sample in samples if sample.background is not None})
         return Traffic(
-            endpoint=selection.endpoint,
-            evidence=_gather(store, place, selection, source, None, False, True),
-            samples=samples,
+            endpoint=endpoint,
+            evidence=_gather(store, place, selection, root, None, False, True),
+            samples=tuple(samples),
+            paths=paths,
+            blocks=store.blocks(frozenset().union(*paths.values())),
+        )
+
+
+def gather_timings(place: str, selection: Selection, root: str | None) -> Timings:
+    """Ask a store how long the requests of one endpoint took, and by which paths.
+
+    Args, raises: as :func:`gather_traffic`.
+    """
+    endpoint = _endpoint(selection)
+    with _intact(place), open_store(place) as store:
+        timed = store.timings(selection)
+        paths = store.spectra({some.spectrum for some in timed})
+        later = store.spectra({some.background for some in timed if some.background is not None})
+        return Timings(
+            endpoint=endpoint,
+            evidence=_gather(store, place, selection, root, None, False, True),
+            timed=tuple(timed),
             paths=paths,
             blocks=store.blocks(frozenset().union(*paths.values(), *later.values())),
             later=later,
         )
+
+
+def _endpoint(selection: Selection) -> str:
+    if selection.endpoint is None:
+        raise ValueError("the selection names no endpoint")
+    return selection.endpoint
 
 
 def holders(place: str, selection: Selection) -> Callable[[str, Set[int]], int]:
@@ -213,13 +243,25 @@ def latest_failures(place: str, selection: Selection, limit: int) -> tuple[Reque
         return tuple(store.requests(selection, failed=True, limit=limit))
 
 
-def _sources(place: str, root: str | None) -> Sources:
-    def stored(path: str, digest: str) -> str | None:
-        # Opened for each text: evidence that holds nothing open needs no closing.
-        with _intact(place), open_store(place) as store:
-            return store.source(path, digest)
+class _Stored:
+    """The texts of a store. Evidence holds nothing open, so that it needs no closing."""
 
-    return Sources(stored, root, read_settings().exclude_lines)
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._packed: dict[tuple[str, str], bytes] = {}
+
+    def read(self, store: Store, blocks: Iterable[int]) -> None:
+        """Take the texts of some blocks while the store is open: for each to be opened costs more."""
+        self._packed |= store.packed_sources(blocks)
+
+    def __call__(self, path: str, digest: str) -> str | None:
+        """The text of one version of a file, or None."""
+        packed = self._packed.get((path, digest))
+        with _intact(self._place):
+            if packed is not None:
+                return unpack_source(packed)
+            with open_store(self._place) as store:
+                return store.source(path, digest)
 
 
 @contextmanager
@@ -249,7 +291,7 @@ def _gather(
     store: Store,
     place: str,
     selection: Selection,
-    source: Sources,
+    root: str | None,
     path: str | None,
     by_release: bool,
     by_failed: bool,
@@ -263,6 +305,8 @@ def _gather(
         seen = Counter({selection.endpoint: seen[selection.endpoint]})
     hits = list(store.hits(selection, path=path, by_release=by_release, by_failed=by_failed))
     blocks = store.blocks({hit.block for hit in hits})
+    stored = _Stored(place)
+    stored.read(store, blocks)
     runs = tuple(
         Run(
             hit.endpoint,
@@ -286,7 +330,7 @@ def _gather(
         seen=dict(seen),
         runs=runs,
         newest=_newest(store, selection, versions_of(hits, blocks)),
-        source=source,
+        source=Sources(stored, root, exclude_lines()),
         outcomes=tuple(outcomes),
     )
 

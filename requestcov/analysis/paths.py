@@ -15,10 +15,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from textwrap import dedent
 
 from requestcov._source import Function, Source
-from requestcov.analysis.evidence import Evidence, Traffic
+from requestcov.analysis.durations import percentile
+from requestcov.analysis.evidence import Evidence, Timings
 from requestcov.analysis.paths_results import (
     Background,
     ExecutionPath,
@@ -28,7 +30,7 @@ from requestcov.analysis.paths_results import (
     Paths,
 )
 from requestcov.analysis.statistics import fraction_of
-from requestcov.storage.results import Sample
+from requestcov.storage.results import Timed
 
 NEIGHBOURS = 50
 """The most common paths, among which a rarer one's nearest is looked for."""
@@ -56,77 +58,77 @@ class _Piece:
 class _Group:
     """The requests of one path; also of several, when they are folded. Nothing is asked until all are in."""
 
-    samples: list[Sample] = field(default_factory=list)
+    timed: list[Timed] = field(default_factory=list)
+
+    @cached_property
+    def requests(self) -> int:
+        return sum(len(some.durations) for some in self.timed)
 
     @cached_property
     def weight(self) -> float:
-        return math.fsum(sample.weight for sample in self.samples)
+        return math.fsum(chain.from_iterable(some.weights for some in self.timed))
 
     @cached_property
     def failed(self) -> int:
-        return sum(1 for sample in self.samples if sample.failed)
+        return sum(len(some.durations) for some in self.timed if some.failed)
 
     @cached_property
     def failing(self) -> float:
-        if not self.failed:
-            return 0.0
-        return fraction_of(math.fsum(sample.weight for sample in self.samples if sample.failed), self.weight)
+        weights = chain.from_iterable(some.weights for some in self.timed if some.failed)
+        return fraction_of(math.fsum(weights), self.weight) if self.failed else 0.0
 
     @property
     def median_ms(self) -> float:
         """The weighted median: the shortest duration that half of the weight does not exceed."""
-        half, reached = self.weight / 2, 0.0
-        ordered = sorted(self.samples, key=lambda sample: (sample.duration_ms, sample.weight))
-        for sample in ordered:
-            reached += sample.weight
-            if reached >= half:
-                return sample.duration_ms
-        return ordered[-1].duration_ms
+        durations = [*chain.from_iterable(some.durations for some in self.timed)]
+        weights = [*chain.from_iterable(some.weights for some in self.timed)]
+        return (percentile(durations, weights, 0.5) or 0.0) / 1000
 
 
-def paths_of(traffic: Traffic, most: int | None = None) -> Paths:
+def paths_of(timings: Timings, most: int | None = None) -> Paths:
     """The paths of an endpoint, the most common first; at most so many told, None: all."""
-    pieces = _Pieces(traffic)
+    pieces = _Pieces(timings)
     groups: dict[frozenset[int], _Group] = defaultdict(_Group)
-    for sample in traffic.samples:
-        groups[pieces.path_of(sample)].samples.append(sample)
+    for some in timings.timed:
+        groups[pieces.path_of(some)].timed.append(some)
     weights = {key: group.weight for key, group in groups.items()}
-    ordered = sorted(groups, key=lambda key: (-weights[key], -len(groups[key].samples), pieces.order(key)))
+    ordered = sorted(groups, key=lambda key: (-weights[key], -groups[key].requests, pieces.order(key)))
     whole = math.fsum(weights.values())
     shown = ordered[:most]
     told = [
-        _told(at, shown[: at + 1], groups[key], whole, pieces, traffic.evidence)
+        _told(at, shown[: at + 1], groups[key], whole, pieces, timings.evidence)
         for at, key in enumerate(shown)
     ]
     rest = [groups[key] for key in ordered[len(shown) :]]
-    once = sum(1 for group in groups.values() if len(group.samples) == 1)
+    requests = sum(group.requests for group in groups.values())
+    once = sum(1 for group in groups.values() if group.requests == 1)
     return Paths(
-        endpoint=traffic.endpoint,
+        endpoint=timings.endpoint,
         paths=tuple(told),
         total=len(ordered),
         folded=_folded(rest, whole) if rest else None,
         once=once,
-        unseen=once / len(traffic.samples) if traffic.samples else None,
-        background=_background(traffic, whole),
+        unseen=once / requests if requests else None,
+        background=_background(timings, whole),
     )
 
 
 class _Pieces:
     """The pieces of paths, numbered, so that a path is a small set of numbers."""
 
-    def __init__(self, traffic: Traffic) -> None:
-        self._traffic = traffic
+    def __init__(self, timings: Timings) -> None:
+        self._timings = timings
         self._numbers: dict[_Piece, int] = {}
         self._pieces: list[_Piece] = []
         self._of_block: dict[tuple[int, frozenset[int]], int | None] = {}
         self._of_request: dict[tuple[int, int | None], frozenset[int]] = {}
 
-    def path_of(self, sample: Sample) -> frozenset[int]:
-        """What a request ran until its response was complete."""
-        key = (sample.spectrum, sample.background)
+    def path_of(self, some: Timed) -> frozenset[int]:
+        """What some requests ran until their responses were complete."""
+        key = (some.spectrum, some.background)
         if key not in self._of_request:
-            later = _later(self._traffic, sample.background)
-            found = {self._piece(number, later) for number in self._traffic.paths[sample.spectrum]}
+            later = _later(self._timings, some.background)
+            found = {self._piece(number, later) for number in self._timings.paths[some.spectrum]}
             self._of_request[key] = frozenset(number for number in found if number is not None)
         return self._of_request[key]
 
@@ -156,7 +158,7 @@ class _Pieces:
 
     def _piece(self, number: int, later: Mapping[tuple[str, str], frozenset[int]]) -> int | None:
         """None when nothing of a block is left to compare."""
-        block, evidence = self._traffic.blocks[number], self._traffic.evidence
+        block, evidence = self._timings.blocks[number], self._timings.evidence
         without = later.get((block.path, block.digest), frozenset[int]())
         if (number, without) not in self._of_block:
             place = evidence.placement(block.path, block.digest) or {}
@@ -175,11 +177,11 @@ class _Pieces:
         return self._of_block[number, without]
 
 
-def _later(traffic: Traffic, background: int | None) -> dict[tuple[str, str], frozenset[int]]:
+def _later(timings: Timings, background: int | None) -> dict[tuple[str, str], frozenset[int]]:
     """(path, digest) -> lines that ran only after the response."""
     if background is None:
         return {}
-    blocks = [traffic.blocks[number] for number in traffic.later[background]]
+    blocks = [timings.blocks[number] for number in timings.later[background]]
     return {(block.path, block.digest): block.lines for block in blocks}
 
 
@@ -203,13 +205,13 @@ def _told(
         differs = pieces.strays(key) != pieces.strays(keys[like])
     return ExecutionPath(
         number=at + 1,
-        requests=len(group.samples),
+        requests=group.requests,
         weight=group.weight,
         share=fraction_of(group.weight, whole),
         failed=group.failed,
         failing=group.failing,
         median_ms=group.median_ms,
-        releases=tuple(sorted({sample.release for sample in group.samples})),
+        releases=tuple(sorted({some.release for some in group.timed})),
         functions=sum(len(_functions(path, ran, evidence)) for path, ran in lines.items()),
         lines=sum(map(len, lines.values())),
         changed=len(pieces.strays(key)),
@@ -217,7 +219,7 @@ def _told(
         adds=adds,
         lacks=lacks,
         changed_differs=differs,
-        background=sum(1 for sample in group.samples if sample.background is not None),
+        background=sum(len(some.durations) for some in group.timed if some.background is not None),
     )
 
 
@@ -264,10 +266,10 @@ def _texts(source: Source, function: Function, numbers: Sequence[int]) -> tuple[
 
 
 def _folded(groups: Sequence[_Group], whole: float) -> Folded:
-    together = _Group([sample for group in groups for sample in group.samples])
+    together = _Group([some for group in groups for some in group.timed])
     return Folded(
         paths=len(groups),
-        requests=len(together.samples),
+        requests=together.requests,
         weight=together.weight,
         share=fraction_of(together.weight, whole),
         failed=together.failed,
@@ -275,17 +277,17 @@ def _folded(groups: Sequence[_Group], whole: float) -> Folded:
     )
 
 
-def _background(traffic: Traffic, whole: float) -> tuple[Background, ...]:
-    evidence = traffic.evidence
+def _background(timings: Timings, whole: float) -> tuple[Background, ...]:
+    evidence = timings.evidence
     weights: dict[int, list[float]] = defaultdict(list)
-    for sample in traffic.samples:
-        if sample.background is not None:
-            weights[sample.background].append(sample.weight)
+    for some in timings.timed:
+        if some.background is not None:
+            weights[some.background] += some.weights
     lines: dict[tuple[str, int], set[int]] = defaultdict(set)
     counts: dict[tuple[str, int], list[float]] = defaultdict(list)
     known: dict[tuple[str, int], Function] = {}
     for background, ran_by in weights.items():
-        for (path, digest), ran in _later(traffic, background).items():
+        for (path, digest), ran in _later(timings, background).items():
             place = evidence.placement(path, digest) or {}
             now = frozenset(place[line] for line in ran if line in place)
             for _, function in _functions(path, now, evidence):

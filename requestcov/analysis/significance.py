@@ -24,13 +24,33 @@ def fisher(ef: int, ep: int, nf: int, np: int) -> float:
         a probability, more than 0 and at most 1.
     """
     failing, ran, total = ef + nf, ef + ep, ef + ep + nf + np
-    most = min(failing, ran)
-    log_all = _log_choose(total, ran)
-    tail = math.fsum(
-        math.exp(_log_choose(failing, k) + _log_choose(total - failing, ran - k) - log_all)
-        for k in range(ef, most + 1)
-    )
+    mode = (failing + 1) * (ran + 1) // (total + 2)
+    # Summed on the side where chances fall with each step, so that few of them count.
+    if ef > mode:
+        tail = _tail(failing, ran, total, ef, 1)
+    else:
+        tail = 1.0 - (_tail(failing, ran, total, ef - 1, -1) if ef else 0.0)
     return min(1.0, max(tail, 5e-324))
+
+
+def _tail(failing: int, ran: int, total: int, k: int, step: int) -> float:
+    """P(X = k) and on, away from the mode, until nothing is added; each from the one before.
+
+    P(X = k + 1) / P(X = k) = (failing - k)(ran - k) / ((k + 1)(total - failing - ran + k + 1)).
+    """
+    if not 0 <= k <= min(failing, ran) or ran - k > total - failing:
+        return 0.0
+    log_first = _log_choose(failing, k) + _log_choose(total - failing, ran - k) - _log_choose(total, ran)
+    term = tail = 1.0
+    while term > 1e-17 * tail:
+        up = k if step > 0 else k - 1
+        rise, fall = (failing - up) * (ran - up), (up + 1) * (total - failing - ran + up + 1)
+        if step < 0:
+            rise, fall = fall, rise
+        term *= rise / fall if fall else 0.0
+        tail += term
+        k += step
+    return tail * math.exp(log_first)
 
 
 def _log_choose(n: int, k: int) -> float:

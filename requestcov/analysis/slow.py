@@ -7,19 +7,21 @@ that did not: it goes with the line, and need not be spent in it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from itertools import chain
 
-from requestcov.analysis.contrast import contrast, divide
-from requestcov.analysis.evidence import Traffic
+from requestcov.analysis.contrast import Groups, contrast
+from requestcov.analysis.durations import median, percentile
+from requestcov.analysis.evidence import Timings
 from requestcov.analysis.ranking import Suspect, ranked, too_few
-from requestcov.storage.results import Sample
+from requestcov.storage.results import Timed
 
 PERCENTILE = 0.95
 SHOWN = 50
-"""Ties whose times are compared; each is a pass over the endpoint's requests."""
+"""Ties whose times are compared, unless fewer are asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,69 +76,73 @@ class Slow:
     too_few: str | None
 
 
-def percentile(durations: Iterable[tuple[float, float]], share: float) -> float | None:
-    """The smallest duration that at least this share of the weight does not exceed; None of nothing.
-
-    Args:
-        durations: (ms, weight).
-        share: 0 to 1.
-    """
-    ordered = sorted(durations)
-    left = share * sum(weight for _, weight in ordered)
-    for duration, weight in ordered:
-        left -= weight
-        # What is left of sums of weights is never quite 0.
-        if left <= 1e-9 * weight:
-            return duration
-    return ordered[-1][0] if ordered else None
-
-
-def slow(traffic: Traffic, threshold_ms: float | None = None, formula: str = "ochiai") -> Slow:
+def slow(
+    timings: Timings, threshold_ms: float | None = None, formula: str = "ochiai", most: int = SHOWN
+) -> Slow:
     """Rank what the slow requests of an endpoint ran.
 
     Args:
-        traffic: the endpoint's requests.
+        timings: the endpoint's requests.
         threshold_ms: None: the 95th percentile of those that did not fail.
         formula: a key of ``ranking.FORMULAS``.
+        most: ties at most.
     """
-    sound = [sample for sample in traffic.samples if not sample.failed]
+    sound = [some for some in timings.timed if not some.failed]
     limit = threshold_ms
     if limit is None:
-        limit = percentile(((sample.duration_ms, sample.weight) for sample in sound), PERCENTILE)
-
-    def decide(sample: Sample) -> bool | None:
-        return None if sample.failed or limit is None else sample.duration_ms > limit
-
-    found = contrast(traffic, divide(traffic.samples, decide))
-    few = too_few(found, "slow", "fast")
-    ties: Sequence[Suspect] = () if few else ranked(found.ties, found, formula)[:SHOWN]
-    durations: defaultdict[int, list[float]] = defaultdict(list)
-    for sample in sound:
-        durations[sample.spectrum].append(sample.duration_ms)
+        found = percentile(
+            [*chain.from_iterable(some.durations for some in sound)],
+            [*chain.from_iterable(some.weights for some in sound)],
+            PERCENTILE,
+        )
+        limit = None if found is None else found / 1000
+    durations = _by_spectrum(sound)
+    apart = sum(len(some.durations) for some in timings.timed if some.failed)
+    compared = contrast(timings, _divided(durations, limit, apart))
+    few = too_few(compared, "slow", "fast")
+    ties: Sequence[Suspect] = () if few else ranked(compared.ties, compared, formula)[:most]
     return Slow(
-        endpoint=traffic.endpoint,
+        endpoint=timings.endpoint,
         threshold_ms=limit,
         is_percentile=threshold_ms is None,
-        slow=found.failing,
-        fast=found.healthy,
-        apart=found.apart,
+        slow=compared.failing,
+        fast=compared.healthy,
+        apart=compared.apart,
         formula=formula,
-        parts=tuple(_timed(tie, traffic, durations) for tie in ties),
-        ranked=sum(tie.size for tie in found.ties),
-        left_out=found.left_out,
+        parts=tuple(_timed(tie, timings, durations) for tie in ties),
+        ranked=sum(tie.size for tie in compared.ties),
+        left_out=compared.left_out,
         too_few=few,
     )
 
 
-def _timed(suspect: Suspect, traffic: Traffic, durations: Mapping[int, list[float]]) -> SlowPart:
+def _by_spectrum(timed: Iterable[Timed]) -> dict[int, list[int]]:
+    """Spectrum -> durations, ascending."""
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for some in timed:
+        found[some.spectrum] += some.durations
+    for durations in found.values():
+        durations.sort()
+    return dict(found)
+
+
+def _divided(durations: Mapping[int, Sequence[int]], limit: float | None, apart: int) -> Groups:
+    slow, fast = Counter[int](), Counter[int]()
+    for spectrum, ordered in durations.items() if limit is not None else ():
+        within = bisect_right(ordered, limit, key=lambda micros: micros / 1000)
+        fast[spectrum], slow[spectrum] = within, len(ordered) - within
+    return Groups(+slow, +fast, apart)
+
+
+def _timed(suspect: Suspect, timings: Timings, durations: Mapping[int, list[int]]) -> SlowPart:
     # A tie's parts need not be run by the same requests; the first stands for it.
     blocks = suspect.parts[0].blocks
-    ran: list[float] = []
-    did_not: list[float] = []
-    for spectrum, times in durations.items():
-        (did_not if traffic.paths[spectrum].isdisjoint(blocks) else ran).extend(times)
-    return SlowPart(
-        suspect=suspect,
-        median_with=median(ran) if ran else None,
-        median_without=median(did_not) if did_not else None,
-    )
+    ran: list[list[int]] = []
+    did_not: list[list[int]] = []
+    for spectrum, ordered in durations.items():
+        (did_not if timings.paths[spectrum].isdisjoint(blocks) else ran).append(ordered)
+    return SlowPart(suspect=suspect, median_with=_ms(median(ran)), median_without=_ms(median(did_not)))
+
+
+def _ms(micros: float | None) -> float | None:
+    return None if micros is None else micros / 1000

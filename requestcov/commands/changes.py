@@ -11,7 +11,7 @@ import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from requestcov._coverage import read_settings
+from requestcov._exclusions import exclude_lines
 from requestcov._source import digest_of, parse
 from requestcov._source_cache import SourceCache
 from requestcov.analysis.evidence import MAX_SOURCE, Evidence, Selection, read_tree
@@ -86,7 +86,7 @@ class _Old:
         self._base = base
         self._paths = paths
         self._scope = Scope(Config.load())
-        self._exclude = read_settings().exclude_lines
+        self._exclude = exclude_lines()
         self._cache = SourceCache()
 
     def __call__(self, diff: FileDiff) -> OldFile:

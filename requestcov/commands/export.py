@@ -7,6 +7,7 @@ import io
 import os
 
 from requestcov import __version__, _coverage
+from requestcov._decoding import decode_source
 from requestcov._source import digest_of, parse
 from requestcov._source_cache import SourceCache
 from requestcov.analysis.evidence import read_tree
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
         source = parse(path, digest_of(content), content, settings.exclude_lines, cache)
         if source.problem:
             return TreeFile(source, None)
-        text = _coverage.decode_source(content, path)
+        text = decode_source(content, path)
         return TreeFile(source, _coverage.parse(text, path, settings.exclude_lines))
 
     found = export(evidence, tree, not options.lines)

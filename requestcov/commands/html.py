@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from requestcov._scripts import declared
-from requestcov.analysis.evidence import Evidence, Traffic
-from requestcov.analysis.gather import gather, gather_traffic, holders
+from requestcov.analysis.evidence import Evidence, Timings, Traffic
+from requestcov.analysis.gather import gather, gather_timings, gather_traffic, holders
 from requestcov.commands.asking import (
     Refused,
     add_selection,
@@ -80,8 +80,12 @@ def run(options: argparse.Namespace) -> None:
     if options.tests is not None:
         tested = beside_tests(evidence, options.tests, texts_of(options, options.tests, root))
 
-    def traffic(endpoint: str, alike: bool) -> Traffic:
-        found = gather_traffic(place, replace(selection, endpoint=endpoint), root, alike=alike)
+    def traffic(endpoint: str) -> Traffic:
+        found = gather_traffic(place, replace(selection, endpoint=endpoint), root)
+        return replace(found, evidence=known(found.evidence))
+
+    def timings(endpoint: str) -> Timings:
+        found = gather_timings(place, replace(selection, endpoint=endpoint), root)
         return replace(found, evidence=known(found.evidence))
 
     def known(part: Evidence) -> Evidence:
@@ -96,6 +100,7 @@ def run(options: argparse.Namespace) -> None:
             by_release=lambda: known(gather(place, selection, root, by_release=True)),
             release=lambda name: known(gather(place, replace(selection, release=name), root)),
             traffic=traffic,
+            timings=timings,
             with_source=not options.no_source,
             impact=change,
             gap=tested,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from requestcov.analysis.gather import gather_traffic
+from requestcov.analysis.gather import gather_timings
 from requestcov.analysis.paths import paths_of
 from requestcov.commands.asking import (
     NothingFound,
@@ -38,11 +38,11 @@ def run(options: argparse.Namespace) -> None:
             from requestcov.reports.text import paths as text
     place = store_of(options)
     selection = narrowed(selection_of(options), options.endpoint, place)
-    traffic = gather_traffic(place, selection, os.getcwd())
-    paths = paths_of(traffic, options.top)
+    timings = gather_timings(place, selection, os.getcwd())
+    paths = paths_of(timings, options.top)
     if options.format == "json":
-        json.write({"paths": paths}, traffic.evidence.footing, selection, output())
+        json.write({"paths": paths}, timings.evidence.footing, selection, output())
     else:
-        text.write_paths(paths, traffic, selection, output())
+        text.write_paths(paths, timings, selection, output())
     if not paths.total:
-        raise NothingFound(f"{traffic.endpoint} was seen, but no request to it is recorded here.")
+        raise NothingFound(f"{timings.endpoint} was seen, but no request to it is recorded here.")

@@ -8,8 +8,8 @@ import os
 from collections.abc import Mapping
 
 from requestcov.analysis.evidence import Counts
-from requestcov.analysis.gather import gather_traffic
-from requestcov.analysis.slow import slow
+from requestcov.analysis.gather import gather_timings
+from requestcov.analysis.slow import SHOWN, slow
 from requestcov.commands.asking import NothingFound, Refused, add_format, needs_extra, output
 from requestcov.commands.ranked import add_endpoint_to_rank, add_ranking, ranked_selection, require_groups
 from requestcov.reports import json
@@ -38,12 +38,13 @@ def run(options: argparse.Namespace) -> None:
     if options.threshold is not None and not (math.isfinite(options.threshold) and options.threshold >= 0):
         raise Refused(f"--threshold {options.threshold} is no duration: give milliseconds from 0.")
     place, selection, one = ranked_selection(options, _busiest)
-    traffic = gather_traffic(place, one, os.getcwd())
-    answer = slow(traffic, options.threshold, options.formula)
+    timings = gather_timings(place, one, os.getcwd())
+    most = SHOWN if options.format == "json" else options.top
+    answer = slow(timings, options.threshold, options.formula, most)
     if options.format == "json":
-        json.write({"slow": answer}, traffic.evidence.footing, selection, output())
+        json.write({"slow": answer}, timings.evidence.footing, selection, output())
     else:
-        text.write_slow(answer, traffic.evidence, selection, options.top, output())
+        text.write_slow(answer, timings.evidence, selection, options.top, output())
     require_groups(answer.too_few)
 
 

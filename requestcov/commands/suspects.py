@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
             from requestcov.reports.text import suspects as text
     division = _division(options)
     place, selection, one = ranked_selection(options, _most_failing)
-    traffic = gather_traffic(place, one, os.getcwd(), alike=True)
+    traffic = gather_traffic(place, one, os.getcwd())
     answer = suspects(traffic, division, options.formula)
     if options.format == "json":
         json.write({"suspects": answer}, traffic.evidence.footing, selection, output())

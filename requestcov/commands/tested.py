@@ -10,7 +10,7 @@ import argparse
 import os
 from collections.abc import Collection, Iterable
 
-from requestcov._coverage import read_settings
+from requestcov._exclusions import exclude_lines
 from requestcov._git import GitError, commit_of, content
 from requestcov._source import Source, digest_of, parse
 from requestcov._source_cache import SourceCache
@@ -55,7 +55,7 @@ class Texts:
         self.where = where
         self._root = root
         self._commit = None if commit is None else commit_of(commit, root)
-        self._exclude = read_settings().exclude_lines
+        self._exclude = exclude_lines()
         self._cache = SourceCache()
         self._written = os.stat(data).st_mtime if os.path.isfile(data) else None
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Collection
 
-from requestcov._coverage import read_settings
+from requestcov._exclusions import exclude_lines
 from requestcov._source import Source, carried
 from requestcov._tests_data import TestsData, read_tests
 from requestcov.analysis.evidence import Evidence, source_here
@@ -101,7 +101,7 @@ def _parts(asked: str) -> tuple[str, int]:
 
 def _here(root: str, path: str) -> Source | None:
     """The working tree's file."""
-    return source_here(root, path, read_settings().exclude_lines)
+    return source_here(root, path, exclude_lines())
 
 
 def _source(evidence: Evidence, path: str, beginning: str | None, here: Source | None) -> Source:

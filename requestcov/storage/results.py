@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -196,28 +196,39 @@ def versions_of(hits: Iterable[Hit], blocks: Mapping[int, StoredBlock]) -> list[
 
 
 class Sample(NamedTuple):
-    """A recorded request, or several that are alike, in the few words that an analysis of many needs.
+    """Recorded requests that ended alike and took the same execution path.
 
     Attributes:
-        spectrum: id of its execution path.
-        background: id of the part of it that ran after the response, or None.
-        labels: what the app said of it.
-        duration_ms: until the response was complete; of several, their mean.
-        weight: how many requests it stands for.
-        requests: how many there are.
+        labels: what the app said of them.
+        spectrum: id of the execution path.
+        requests: how many they are.
     """
 
-    time: datetime
-    release: str
     failed: bool
     status: int | None
     error: str | None
     labels: Mapping[str, str]
-    duration_ms: float
-    weight: float
+    spectrum: int
+    requests: int
+
+
+class Timed(NamedTuple):
+    """Recorded requests of one release that took the same execution path, and how long each took.
+
+    Attributes:
+        failed: whether they failed; all did, or none.
+        spectrum: id of the execution path.
+        background: id of the part of it that ran after the response, or None.
+        durations: until the response was complete, in µs; in no order.
+        weights: how many requests each stands for.
+    """
+
+    release: str
+    failed: bool
     spectrum: int
     background: int | None
-    requests: int = 1
+    durations: Sequence[int]
+    weights: Sequence[float]
 
 
 @dataclass(frozen=True, kw_only=True)

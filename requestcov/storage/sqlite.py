@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from requestcov.record import Ledger, SourceFile
 from requestcov.storage import sqlite_schema as schema
@@ -21,8 +21,13 @@ from requestcov.storage.results import (
     Outcome,
     Selection,
 )
-from requestcov.storage.sqlite_database import where_of
+from requestcov.storage.sqlite_database import among, where_of
 from requestcov.storage.sqlite_requests import Requests
+
+
+def unpack_source(packed: bytes) -> str:
+    """A text as it is stored."""
+    return zlib.decompress(packed).decode("utf-8", "replace")
 
 
 class Store(Requests):
@@ -97,6 +102,12 @@ class Store(Requests):
                 values,
             )
         ]
+
+    def endpoints(self, selection: Selection = EVERYTHING) -> list[str]:
+        """Those of which a request is recorded, sorted."""
+        where, values = where_of(selection)
+        rows = self.all(f"SELECT DISTINCT endpoint FROM cohort WHERE requests AND {where}", values)
+        return sorted(self.name(endpoint) for (endpoint,) in rows)
 
     def outcomes(self, selection: Selection = EVERYTHING) -> list[Outcome]:
         """How recorded requests ended and why they were recorded, by cohort."""
@@ -188,7 +199,19 @@ class Store(Requests):
             "SELECT s.text FROM file f JOIN source s ON s.file = f.n WHERE f.path = ? AND f.digest = ?",
             (schema.pack_text(path), digest),
         )
-        return None if row is None else zlib.decompress(row[0]).decode("utf-8", "replace")
+        return None if row is None else unpack_source(row[0])
+
+    def packed_sources(self, blocks: Iterable[int]) -> dict[tuple[str, str], bytes]:
+        """(path, digest) -> text, for :func:`unpack_source`, of the files of some blocks, as far as sent."""
+        where, values = among("b.n", blocks)
+        return {
+            (schema.unpack_text(path), digest): text
+            for path, digest, text in self.rows(
+                "SELECT f.path, f.digest, s.text FROM source s JOIN file f ON f.n = s.file"
+                f" WHERE s.file IN (SELECT b.file FROM block b WHERE {where})",
+                values,
+            )
+        }
 
     def sources(self) -> Iterator[SourceFile]:
         """Every text that was sent, as its bytes."""

@@ -111,6 +111,17 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise self._explain(error) from error
 
+    def all(self, sql: str, values: Iterable[Any] = ()) -> list[Any]:
+        """Every row at once; for many small ones.
+
+        Raises:
+            StoreError: SQLite cannot read them.
+        """
+        try:
+            return self._connection.execute(sql, tuple(values)).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._explain(error) from error
+
     def _open(self) -> sqlite3.Connection:
         shown = ascii(self.path)
         try:

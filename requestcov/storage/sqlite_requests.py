@@ -8,13 +8,13 @@ here: how much that is, the cohorts' counts tell.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Set
 from typing import Any
 
 from requestcov.record import Block, RequestRecord
 from requestcov.storage import sqlite_schema as schema
-from requestcov.storage.results import EVERYTHING, Ran, Request, Sample, Selection, StoredBlock
+from requestcov.storage.results import EVERYTHING, Ran, Request, Sample, Selection, StoredBlock, Timed
 from requestcov.storage.sqlite_database import Database, among, where_of
 
 
@@ -40,43 +40,43 @@ class Requests(Database):
             )
         }
 
-    def samples(self, selection: Selection = EVERYTHING, *, alike: bool = False) -> Iterator[Sample]:
-        """Recorded requests one by one, in no order; meant for a selection of one endpoint.
+    def samples(self, selection: Selection = EVERYTHING) -> list[Sample]:
+        """Recorded requests, those together that ended alike and took the same path; in no order."""
+        found: Counter[tuple[int, int | None, int | None, int | None, int]] = Counter()
+        for cohort, _, failed in self._cohorts(selection):
+            # A cohort is grouped by itself: many small sorts cost less than a large one.
+            for status, error, labels, spectrum, requests in self.rows(
+                "SELECT status, error, labels, spectrum, count(*) FROM request WHERE cohort = ?"
+                " GROUP BY spectrum, status, error, labels",
+                (cohort,),
+            ):
+                found[failed, status, error, labels, spectrum] += requests
+        said = {labels: json.loads(self.name(labels)) if labels else {} for _, _, _, labels, _ in found}
+        return [
+            Sample(bool(failed), status, self.text(error), said[labels], spectrum, requests)
+            for (failed, status, error, labels, spectrum), requests in found.items()
+        ]
 
-        Args:
-            selection: which.
-            alike: give those together that differ in time and duration only.
-        """
+    def timings(self, selection: Selection = EVERYTHING) -> list[Timed]:
+        """How long each recorded request took, those together that took the same path; in no order."""
+        found: defaultdict[tuple[int, int, int, int | None], tuple[list[int], list[float]]]
+        found = defaultdict(lambda: ([], []))
+        for cohort, release, failed in self._cohorts(selection):
+            for spectrum, background, duration, weight in self.all(
+                "SELECT spectrum, background, duration, weight FROM request WHERE cohort = ?", (cohort,)
+            ):
+                durations, weights = found[release, failed, spectrum, background]
+                durations.append(duration)
+                weights.append(weight)
+        return [
+            Timed(self.name(release), bool(failed), spectrum, background, *lists)
+            for (release, failed, spectrum, background), lists in found.items()
+        ]
+
+    def _cohorts(self, selection: Selection) -> list[tuple[int, int, int]]:
+        """(number, release, failed) of each, the last two as they are stored."""
         where, values = where_of(selection)
-        labels: dict[int, Mapping[str, str]] = {0: {}}
-        numbers = "r.time, r.duration, r.weight, 1"
-        group = ""
-        if alike:
-            numbers = "min(r.time), avg(r.duration), sum(r.weight), count(*)"
-            group = "GROUP BY 1, 2, 3, 4, 5, 6, 7"
-        for (
-            release, failed, status, error, told, spectrum, background,
-            time, duration, weight, requests,
-        ) in self.rows(
-            "SELECT c.release, c.failed, r.status, r.error, ifnull(r.labels, 0), r.spectrum, r.background,"
-            f" {numbers} FROM cohort c JOIN request r ON r.cohort = c.n WHERE {where} {group}",
-            values,
-        ):  # fmt: skip
-            if told not in labels:
-                labels[told] = json.loads(self.name(told))
-            yield Sample(
-                schema.unpack_time(time),
-                self.name(release),
-                bool(failed),
-                status,
-                self.text(error),
-                labels[told],
-                duration / 1000,
-                weight,
-                spectrum,
-                background,
-                requests,
-            )
+        return self.all(f"SELECT n, release, failed FROM cohort WHERE {where} ORDER BY n", values)
 
     def requests(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import pytest
 from coverage.numbits import nums_to_numbits
@@ -12,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from requestcov._source import digest_of
-from requestcov.analysis.evidence import Traffic
+from requestcov.analysis.evidence import Timings
 from requestcov.analysis.paths import paths_of
-from requestcov.storage.results import Sample, StoredBlock
+from requestcov.storage.results import StoredBlock, Timed
 from tests.analysis.evidence_by_hand import build
 from tests.analysis.test_coverage_of_requests import VIEWS
 
@@ -39,7 +38,7 @@ def views(*lines: int, version: int = 0, **more) -> Asked:
     return Asked({("views.py", version): frozenset(lines)}, **more)
 
 
-def traffic(texts: Mapping[str, Sequence[str | None]], requests: Sequence[Asked]) -> Traffic:
+def timings(texts: Mapping[str, Sequence[str | None]], requests: Sequence[Asked]) -> Timings:
     """As a store has it: blocks and spectra numbered as they come."""
     blocks: dict[tuple[str, int, frozenset[int]], int] = {}
     spectra: dict[frozenset[int], int] = {}
@@ -51,33 +50,27 @@ def traffic(texts: Mapping[str, Sequence[str | None]], requests: Sequence[Asked]
     def digest(path: str, version: int) -> str:
         return digest_of((texts[path][version] or f"unknown {version}").encode())
 
-    samples = [
-        Sample(
-            time=datetime(2026, 11, 20, tzinfo=UTC),
-            release=asked.release,
-            failed=asked.failed,
-            status=500 if asked.failed else 200,
-            error=None,
-            labels={},
-            duration_ms=asked.ms,
-            weight=asked.weight,
-            spectrum=spectrum(asked.ran),
-            background=None if asked.later is None else spectrum(asked.later),
-        )
-        for asked in requests
-    ]
+    timed: dict[tuple[str, bool, int, int | None], Timed] = {}
+    for asked in requests:
+        later = None if asked.later is None else spectrum(asked.later)
+        key = (asked.release, asked.failed, spectrum(asked.ran), later)
+        found = timed.setdefault(key, Timed(*key, [], []))
+        found.durations.append(int(asked.ms * 1000))
+        found.weights.append(asked.weight)
     runs = [
         ("GET /a", path, version, set(lines), 1, asked.weight)
         for asked in requests
         for (path, version), lines in asked.ran.items()
     ]
     known = {number: numbers for numbers, number in spectra.items()}
-    return Traffic(
+    return Timings(
         endpoint="GET /a",
         evidence=build(texts, runs),
-        samples=tuple(samples),
-        paths={sample.spectrum: known[sample.spectrum] for sample in samples},
-        later={s.background: known[s.background] for s in samples if s.background is not None},
+        timed=tuple(timed.values()),
+        paths={some.spectrum: known[some.spectrum] for some in timed.values()},
+        later={
+            some.background: known[some.background] for some in timed.values() if some.background is not None
+        },
         blocks={
             number: StoredBlock(
                 number=number,
@@ -100,7 +93,7 @@ def told(parts) -> list[tuple[str, bool, list[tuple[int, str]]]]:
 def test_requests_that_ran_the_same_lines_are_one_path():
     """show by 6, 8 three times, of weight 6; by 6, 7 once, of weight 2, failing."""
     found = paths_of(
-        traffic(
+        timings(
             {"views.py": [VIEWS]},
             [
                 views(6, 8, ms=10, weight=2),
@@ -125,14 +118,14 @@ def test_requests_that_ran_the_same_lines_are_one_path():
 def test_the_median_is_of_the_traffic_not_of_the_records():
     """Half of 101 requests is passed by the one record that stands for 99."""
     requests = [views(6, ms=1), views(6, ms=2), views(6, ms=900, weight=99)]
-    (path,) = paths_of(traffic({"views.py": [VIEWS]}, requests)).paths
+    (path,) = paths_of(timings({"views.py": [VIEWS]}, requests)).paths
     assert path.median_ms == 900
 
 
 def test_a_path_is_compared_with_the_more_common_one_most_like_it():
     """The third differs from the second by one line, from the first by four."""
     requests = [views(6, 8)] * 3 + [views(6, 7, 11, 12)] * 2 + [views(6, 7, 11, 12, 13)]
-    _, second, third = paths_of(traffic({"views.py": [VIEWS]}, requests)).paths
+    _, second, third = paths_of(timings({"views.py": [VIEWS]}, requests)).paths
     assert (second.like, third.like) == (1, 2)
     assert [name for name, whole, _ in told(second.adds) if whole] == ["ship"]
     assert told(third.adds) == [("ship", False, [(13, "    pack(item)")])]
@@ -142,7 +135,7 @@ def test_a_path_is_compared_with_the_more_common_one_most_like_it():
 def test_a_deploy_that_moves_code_splits_no_path():
     texts = {"views.py": [VIEWS, "# moved\n" + VIEWS]}
     requests = [views(6, 8), views(7, 9, version=1, release="r2"), views(1, 6, 8)]
-    (path,) = paths_of(traffic(texts, requests)).paths
+    (path,) = paths_of(timings(texts, requests)).paths
     assert (path.requests, path.lines, path.changed) == (3, 2, 0)
 
 
@@ -150,7 +143,7 @@ def test_code_that_has_changed_since_tells_paths_apart_and_is_not_shown():
     """Two ways through the old show cannot be told to be a way through the new one, nor one another."""
     texts = {"views.py": [VIEWS, VIEWS.replace("404", "410")]}
     requests = [views(6, 7, version=1)] * 3 + [views(6, 7)] * 2 + [views(6, 8)]
-    first, second, third = paths_of(traffic(texts, requests)).paths
+    first, second, third = paths_of(timings(texts, requests)).paths
     assert [(path.requests, path.lines, path.changed) for path in (first, second, third)] == [
         (3, 2, 0),
         (2, 0, 2),
@@ -161,7 +154,7 @@ def test_code_that_has_changed_since_tells_paths_apart_and_is_not_shown():
 
 def test_without_a_source_paths_are_told_apart_all_the_same():
     found = paths_of(
-        traffic({"gone.py": [None]}, [Asked({("gone.py", 0): frozenset({n})}) for n in (1, 1, 2)])
+        timings({"gone.py": [None]}, [Asked({("gone.py", 0): frozenset({n})}) for n in (1, 1, 2)])
     )
     assert [(path.requests, path.lines, path.changed) for path in found.paths] == [(2, 0, 1), (1, 0, 1)]
 
@@ -170,7 +163,7 @@ def test_what_ran_after_the_response_is_told_apart_and_splits_no_path():
     """The second ran ship in a background task: its spectrum holds 11 to 13 too."""
     later = {("views.py", 0): frozenset({11, 12})}
     requests = [views(6, 8, weight=3), views(6, 8, 11, 12, later=later, weight=1)]
-    found = paths_of(traffic({"views.py": [VIEWS]}, requests))
+    found = paths_of(timings({"views.py": [VIEWS]}, requests))
     (path,) = found.paths
     assert (path.requests, path.lines, path.background) == (2, 2, 1)
     (after,) = found.background
@@ -181,7 +174,7 @@ def test_what_ran_after_the_response_is_told_apart_and_splits_no_path():
 
 def test_rare_paths_are_folded_with_their_count():
     requests = [*[views(6, 8)] * 5, *[views(6, 7)] * 2, views(6), views(11, failed=True), views(12)]
-    found = paths_of(traffic({"views.py": [VIEWS]}, requests), 2)
+    found = paths_of(timings({"views.py": [VIEWS]}, requests), 2)
     assert [path.requests for path in found.paths] == [5, 2]
     assert found.folded is not None
     assert (found.total, found.folded.paths, found.folded.requests, found.folded.share) == (5, 3, 3, 0.3)
@@ -191,7 +184,7 @@ def test_rare_paths_are_folded_with_their_count():
 
 def test_the_chance_of_a_new_path_is_goods():
     """Of 10 requests 3 took a path of their own; with none there is nothing to say."""
-    empty = paths_of(traffic({}, []))
+    empty = paths_of(timings({}, []))
     assert (empty.paths, empty.total, empty.unseen) == ((), 0, None)
 
 
@@ -218,7 +211,7 @@ TEXTS = {"views.py": [VIEWS, VIEWS.replace("404", "410")]}
 @given(st.data(), requests_of)
 def test_the_order_of_requests_does_not_matter(data, requests):
     shuffled = data.draw(st.permutations(requests))
-    assert paths_of(traffic(TEXTS, requests)) == paths_of(traffic(TEXTS, shuffled))
+    assert paths_of(timings(TEXTS, requests)) == paths_of(timings(TEXTS, shuffled))
 
 
 @settings(max_examples=60, deadline=None)
@@ -226,7 +219,7 @@ def test_the_order_of_requests_does_not_matter(data, requests):
 def test_scaling_all_weights_changes_no_share_nor_median(requests, power):
     """By a power of two, so that no sum is rounded in another way."""
     scaled = [replace(asked, weight=asked.weight * 2.0**power) for asked in requests]
-    one, other = paths_of(traffic(TEXTS, requests)), paths_of(traffic(TEXTS, scaled))
+    one, other = paths_of(timings(TEXTS, requests)), paths_of(timings(TEXTS, scaled))
     assert [replace(path, weight=0.0) for path in one.paths] == [
         replace(path, weight=0.0) for path in other.paths
     ]
@@ -236,7 +229,7 @@ def test_scaling_all_weights_changes_no_share_nor_median(requests, power):
 @settings(max_examples=60, deadline=None)
 @given(requests_of, st.integers(min_value=1, max_value=4))
 def test_every_request_is_in_one_path_shown_or_folded(requests, most):
-    found = paths_of(traffic(TEXTS, requests), most)
+    found = paths_of(timings(TEXTS, requests), most)
     groups = [*found.paths, *([found.folded] if found.folded else [])]
     assert sum(group.requests for group in groups) == len(requests)
     assert sum(group.share for group in groups) == pytest.approx(1.0)
@@ -250,7 +243,7 @@ def test_every_request_is_in_one_path_shown_or_folded(requests, most):
 @given(requests_of)
 def test_what_tells_two_paths_apart_makes_one_of_the_other(requests):
     """A path's lines are those of the one it is compared with, with what it adds, without what it lacks."""
-    found = paths_of(traffic(TEXTS, requests))
+    found = paths_of(timings(TEXTS, requests))
     for path in found.paths[1:]:
         assert path.like is not None
         other = found.paths[path.like - 1]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from requestcov._source import digest_of
 from requestcov.analysis.evidence import Selection
-from requestcov.analysis.gather import gather_traffic
-from requestcov.analysis.slow import percentile, slow
+from requestcov.analysis.gather import gather_timings, gather_traffic
+from requestcov.analysis.slow import slow
 from requestcov.analysis.suspects import by_error, by_label, by_status, failed, suspects
 from requestcov.record import Block
 from tests.reports.shop_store import record, write_store
@@ -51,11 +51,19 @@ def request(lines: set[int], *, text: str = TEXT, **fields):
     return replace(made, blocks=(block,), **fields)
 
 
-def traffic(path: Path, records, *, texts=(TEXT,), alike: bool = True):
+def traffic(path: Path, records, *, texts=(TEXT,)):
+    return gather_traffic(store(path, records, texts), Selection(endpoint=PAY), None)
+
+
+def timings(path: Path, records, *, texts=(TEXT,)):
+    return gather_timings(store(path, records, texts), Selection(endpoint=PAY), None)
+
+
+def store(path: Path, records, texts) -> str:
     url = write_store(path / "s.db", records, texts={})
     for text in texts:
         url = add_source(path / "s.db", text)
-    return gather_traffic(url, Selection(endpoint=PAY), None, alike=alike)
+    return url
 
 
 def add_source(path: Path, text: str) -> str:
@@ -210,7 +218,7 @@ def test_slow_requests_are_those_above_the_percentile_or_the_threshold(tmp_path:
         request(FAILING | {10}, duration_ms=700.0),
         request(REFUSED, duration_ms=9000.0, status=500),
     ]
-    found = traffic(tmp_path, records, alike=False)
+    found = timings(tmp_path, records)
     answer = slow(found)
     assert (answer.is_percentile, answer.slow, answer.fast, answer.apart) == (True, 1, 20, 1)
     assert answer.too_few == "1 slow request recorded, 2 are needed"
@@ -222,20 +230,3 @@ def test_slow_requests_are_those_above_the_percentile_or_the_threshold(tmp_path:
         ("renew", "14-15"),
     ]
     assert (first.median_with, first.median_without, first.difference) == (600.0, 19.0, 581.0)
-
-
-@given(
-    st.lists(st.tuples(st.floats(0, 1e6), st.floats(0.5, 100)), min_size=1, max_size=40),
-    st.floats(0.01, 1),
-)
-def test_a_percentile_has_its_share_of_the_weight_below_it(durations, share):
-    found = percentile(durations, share)
-    total = sum(weight for _, weight in durations)
-    below = sum(weight for duration, weight in durations if duration <= found)
-    less = sum(weight for duration, weight in durations if duration < found)
-    assert below >= share * total * (1 - 1e-6)
-    assert less <= share * total * (1 + 1e-6)
-
-
-def test_a_percentile_of_nothing_is_none():
-    assert percentile([], 0.95) is None

@@ -138,7 +138,7 @@ def ask(path: str) -> None:
         timed("blocks of one endpoint", lambda: store.blocks({hit.block for hit in store.hits(one)}))
         timed("blocks of all endpoints", lambda: store.blocks({hit.block for hit in store.hits()}))
         timed("outcomes of all endpoints", store.outcomes)
-        timed("every request of one endpoint", lambda: list(store.samples(one)))
+        timed("every request of one endpoint", lambda: store.timings(one))
         timed("100 newest requests of one endpoint", lambda: list(store.requests(one, limit=100)))
 
 

@@ -171,7 +171,7 @@ def answers(url: str) -> dict[str, Any]:
             continue
         traffic = gather_traffic(url, Selection(endpoint=endpoint), None)
         chance = random.Random(SEED)
-        tenth = replace(traffic, samples=[s for s in traffic.samples if chance.random() < 0.1])
+        tenth = replace(traffic, samples=[thinned(sample, chance) for sample in traffic.samples])
         found[endpoint] = {
             "failing": failing,
             "requests": sum(sample.requests for sample in traffic.samples),
@@ -179,6 +179,11 @@ def answers(url: str) -> dict[str, Any]:
             "tenth": rankings(tenth),
         }
     return {"ran": {path: sorted(ran) for path, ran in lines.items()}, "endpoints": found}
+
+
+def thinned(sample: Any, chance: random.Random) -> Any:
+    """Each of the requests with a chance of a tenth."""
+    return sample._replace(requests=sum(chance.random() < 0.1 for _ in range(sample.requests)))
 
 
 def rankings(traffic: Any) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ import pytest
 from coverage.numbits import numbits_to_nums
 
 from requestcov import _coverage
+from requestcov._decoding import decode_source
 from requestcov.errors import ConfigError
 from tests.engines.laboratory import make_module, oracle
 
@@ -304,7 +305,7 @@ def test_texts_without_much_in_them_can_be_parsed(text: str) -> None:
 def test_the_coding_cookie_is_obeyed_when_source_is_read(tmp_path: Path) -> None:
     path = tmp_path / "latin.py"
     path.write_bytes("# coding: latin-1\nname = 'é'\n".encode("latin-1"))
-    assert "é" in _coverage.decode_source(path.read_bytes(), "latin.py")
+    assert "é" in decode_source(path.read_bytes(), "latin.py")
 
 
 @pytest.mark.parametrize(
@@ -381,11 +382,14 @@ def test_settings_that_cannot_be_read_are_a_configuration_error(
 
 def test_every_name_that_is_not_public_is_where_it_was() -> None:
     """The plain list, for the one who adapts it."""
+    from coverage.config import config_files_to_try
     from coverage.files import GlobMatcher, prep_patterns
     from coverage.inorout import _add_third_party_paths
     from coverage.parser import PythonParser
 
     assert list(inspect.signature(_add_third_party_paths).parameters) == ["paths"]
+    assert {".coveragerc", "setup.cfg", "pyproject.toml"} <= {name for name, *_ in config_files_to_try(True)}
+    assert (Path(coverage.__file__).parent / "version.py").is_file()
     assert list(inspect.signature(prep_patterns).parameters) == ["patterns"]
     assert list(inspect.signature(GlobMatcher.match).parameters)[:2] == ["self", "fpath"]
     assert {"text", "filename", "exclude"} <= set(inspect.signature(PythonParser.__init__).parameters)

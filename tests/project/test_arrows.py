@@ -10,7 +10,7 @@ import pytest
 from tests.project.package import imports, modules
 
 FOUNDATION = {"_values", "errors", "record", "config", "complaints", "native"}
-MEASURING = FOUNDATION | {"_coverage", "scope"}
+MEASURING = FOUNDATION | {"_coverage", "_decoding", "scope"}
 CARRYING = {"backoff", "drainer", "ledger", "outlet", "pipeline", "reading", "sinks", "storage", "wire"}
 LIVE = (
     MEASURING
@@ -44,6 +44,7 @@ ARROWS = {
     "config": {"_values", "errors"},
     "options": set(),
     "_coverage": {"errors", "record"},
+    "_decoding": set(),
     "scope": FOUNDATION | {"_coverage"},
     "_entry": set(),
     "sampling": FOUNDATION | {"_entry", "_names", "_templates"},
@@ -72,8 +73,9 @@ ARROWS = {
     "_tests_data": {"_source", "errors"},
     "_scripts": set(),
     "_source_cache": set(),
-    "_source": {"_coverage", "_source_cache", "record"},
-    "analysis": MEASURING | {"_diff", "_source", "_source_cache", "storage"},
+    "_exclusions": {"_coverage", "_source_cache"},
+    "_source": {"_coverage", "_decoding", "_source_cache", "record"},
+    "analysis": MEASURING | {"_diff", "_exclusions", "_source", "_source_cache", "storage"},
     "doctor": LIVE,
     "reports": MEASURING | {"_source", "analysis", "doctor", "storage"},
     "server": MEASURING
@@ -81,6 +83,7 @@ ARROWS = {
     "commands": LIVE
     | {
         "_diff",
+        "_exclusions",
         "_git",
         "_scripts",
         "_source",
@@ -96,6 +99,7 @@ ARROWS = {
 }
 DESK = {
     "_diff",
+    "_exclusions",
     "_git",
     "_scripts",
     "_source",
@@ -124,6 +128,7 @@ SHARED = {
         "ranking",
         "significance",
         "tally",
+        "durations",
     },
     "reports": {"terminal"},
     "commands": {"asking", "changes", "ranked", "tested", "writing"},
@@ -210,6 +215,7 @@ print(*sorted(name for name in new if name.startswith("requestcov.")))
     "statement",
     [
         "import requestcov",
+        "from requestcov import *",
         "import requestcov.wsgi, requestcov.asgi",
         "from requestcov.sinks import open_sink; open_sink('sqlite:///x.db'); open_sink('file:///x.jsonl')",
     ],
@@ -227,3 +233,40 @@ def test_the_live_half_loads_no_desk_module_and_no_package_but_coverage(statemen
     packages, ours_loaded = run.stdout.splitlines()
     assert set(packages.split()) <= {"coverage", "requestcov"}
     assert not {name for name in ours_loaded.split() if part_of(name) in DESK}
+
+
+def test_a_public_name_loads_what_it_needs_and_no_more(tmp_path):
+    code = """
+import requestcov, sys
+assert not [name for name in sys.modules if name.startswith(("requestcov.", "coverage"))]
+assert set(requestcov.__all__) <= set(dir(requestcov))
+assert requestcov.Config is requestcov.config.Config
+assert "requestcov.recorder" not in sys.modules
+assert requestcov.WSGIMiddleware is requestcov.wsgi.WSGIMiddleware
+assert "requestcov.asgi" not in sys.modules
+assert not hasattr(requestcov, "WSGIMiddlewares")
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["report", "show", "suspects", "slow", "hot", "paths", "thin", "releases", "who"]
+)
+def test_a_question_loads_neither_coverage_nor_what_only_apps_need(command, tmp_path):
+    """What it takes to load them would be most of an answer's time."""
+    code = f"from requestcov import cli, commands; commands.load({command!r})"
+    run = subprocess.run(
+        [sys.executable, "-c", LOADED.format(statement=code)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    packages, ours_loaded = run.stdout.splitlines()
+    assert set(packages.split()) <= {"requestcov"}
+    apps = LIVE - FOUNDATION - {"", "storage", "_decoding"}
+    assert not {name for name in ours_loaded.split() if part_of(name) in apps}

@@ -157,12 +157,13 @@ def test_cohorts_and_outcomes(writer: Writer, path: str) -> None:
         assert sum(requests for requests, _ in durations.values()) == 22
 
 
-def test_samples_and_their_spectra(writer: Writer, path: str) -> None:
-    """One by one, each with the blocks it ran."""
+def test_samples_timings_and_their_spectra(writer: Writer, path: str) -> None:
+    """Those together that ended alike and ran the same, or whose time is told."""
     writer.write(
         batch(
             [
                 record(1, labels={"plan": "gold"}, duration_ms=2.5, background=(MODELS,)),
+                record(4, labels={"plan": "gold"}, duration_ms=1.5, background=(MODELS,), weight=3.0),
                 record(2, blocks=(OTHER,), status=503, error="E", weight=1.0),
                 record(3, route="/"),
             ]
@@ -171,12 +172,19 @@ def test_samples_and_their_spectra(writer: Writer, path: str) -> None:
     with open_store(path) as store:
         samples = sorted(store.samples(Selection(endpoint="GET /orders/{id}")), key=lambda one: one.failed)
         (good, bad), blocks = samples, store.blocks()
-        assert (good.labels, good.duration_ms, good.failed) == ({"plan": "gold"}, 2.5, False)
-        assert (bad.status, bad.error, bad.weight, bad.background) == (503, "E", 1.0, None)
-        paths = store.spectra([good.spectrum, bad.spectrum, good.background])
+        assert (good.labels, good.requests, good.failed) == ({"plan": "gold"}, 2, False)
+        assert (bad.status, bad.error, bad.requests) == (503, "E", 1)
+        timed, brief = sorted(
+            store.timings(Selection(endpoint="GET /orders/{id}")), key=lambda one: one.failed
+        )
+        first = record(1).weight
+        assert sorted(zip(timed.durations, timed.weights, strict=True)) == [(1500, 3.0), (2500, first)]
+        assert (timed.spectrum, timed.failed, timed.release) == (good.spectrum, False, record(1).release)
+        assert (brief.weights, brief.background, brief.failed) == ([1.0], None, True)
+        paths = store.spectra([good.spectrum, bad.spectrum, timed.background])
         assert {blocks[number].id for number in paths[bad.spectrum]} == {OTHER.id}
         assert {blocks[number].id for number in paths[good.spectrum]} == {VIEWS.id, MODELS.id}
-        assert {blocks[number].id for number in paths[good.background]} == {MODELS.id}
+        assert {blocks[number].id for number in paths[timed.background]} == {MODELS.id}
 
 
 @given(st.integers(0, 10**12))
@@ -283,7 +291,8 @@ def test_hostile_texts_are_values_not_sql(writer: Writer, path: str) -> None:
     with open_store(path) as store:
         for text in ("' OR 1=1 --", '"; DROP TABLE request; --', "%", "_", "\x00", "1) OR (1"):
             for selection in (Selection(endpoint=text), Selection(release=text), Selection(service=text)):
-                assert list(store.requests(selection)) == list(store.samples(selection)) == []
+                assert list(store.requests(selection)) == store.samples(selection) == []
+                assert store.timings(selection) == store.endpoints(selection) == []
                 assert line_hits(store, selection) == store.durations(selection) == {}
                 assert (
                     store.cohorts(selection) == store.outcomes(selection) == list(store.hits(selection)) == []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from requestcov.analysis.coverage import by_endpoint, by_file
 from requestcov.analysis.coverage_results import EndpointCoverage, FileCoverage
-from requestcov.analysis.evidence import Evidence, Selection, Traffic
+from requestcov.analysis.evidence import Evidence, Selection, Timings, Traffic
 from requestcov.analysis.gap import Gap
 from requestcov.analysis.measured import Elsewhere
 from requestcov.analysis.who_lines import LineAnswer, who_ran_lines
@@ -39,8 +39,7 @@ class Material:
         holders: as :func:`requestcov.analysis.gather.holders`.
         by_release: the same evidence, with runs that tell releases apart.
         release: the evidence of one release alone.
-        traffic: the requests of an endpoint, read anew at each call; those that differ in time and
-            duration only are one if the second argument is true.
+        traffic, timings: the requests of an endpoint, read anew at each call.
         with_source: whether source texts are part of the report.
         impact: whom a change concerns; None: no change was named.
         gap: production beside a test-suite; None: no data of one was named.
@@ -53,7 +52,8 @@ class Material:
     holders: Callable[[str, Set[int]], int]
     by_release: Callable[[], Evidence]
     release: Callable[[str], Evidence]
-    traffic: Callable[[str, bool], Traffic]
+    traffic: Callable[[str], Traffic]
+    timings: Callable[[str], Timings]
     with_source: bool = True
     impact: Impact | None = None
     gap: Gap | None = None

@@ -53,9 +53,9 @@ def section(material: Material) -> Mapping[str, object]:
 
 def _endpoints(material: Material) -> Iterator[tuple[Paths, list[Told]]]:
     for endpoint in material.busiest:
-        traffic = material.traffic(endpoint, False)
-        paths = paths_of(traffic, MOST)
-        place = partial(material.place, evidence=traffic.evidence)
+        timings = material.timings(endpoint)
+        paths = paths_of(timings, MOST)
+        place = partial(material.place, evidence=timings.evidence)
         yield paths, [told(path, place) for path in paths.paths]
 
 

@@ -22,7 +22,7 @@ def section(material: Material) -> Mapping[str, object]:
 
 def _answers(material: Material) -> Iterator[tuple[Slow, list[tuple[Rank, SlowPart]]]]:
     for endpoint in material.busiest:
-        traffic = material.traffic(endpoint, False)
-        answer = slow(traffic)
-        place = partial(material.place, evidence=traffic.evidence)
-        yield answer, [(rank(part.suspect, place), part) for part in answer.parts[:MOST]]
+        timings = material.timings(endpoint)
+        answer = slow(timings, most=MOST)
+        place = partial(material.place, evidence=timings.evidence)
+        yield answer, [(rank(part.suspect, place), part) for part in answer.parts]

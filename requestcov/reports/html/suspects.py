@@ -25,7 +25,7 @@ def section(material: Material) -> Mapping[str, object]:
 
 def _answers(material: Material, endpoints: list[str]) -> Iterator[tuple[Suspects, list[Rank], list[Rank]]]:
     for endpoint in endpoints:
-        traffic = material.traffic(endpoint, True)
+        traffic = material.traffic(endpoint)
         answer = suspects(traffic, failed())
         place = partial(material.place, evidence=traffic.evidence)
         yield (

@@ -11,7 +11,7 @@ from typing import TextIO
 from rich.console import RenderableType
 from rich.text import Text
 
-from requestcov.analysis.evidence import Selection, Traffic
+from requestcov.analysis.evidence import Selection, Timings
 from requestcov.analysis.paths_results import ExecutionPath, Folded, PathPart, Paths
 from requestcov.record import format_lines
 from requestcov.reports.terminal import Name, clean, counted, number, percent, write
@@ -24,7 +24,7 @@ LINES_SHOWN = 12
 """Lines shown of one function."""
 
 
-def write_paths(paths: Paths, traffic: Traffic, selection: Selection, stream: TextIO) -> None:
+def write_paths(paths: Paths, timings: Timings, selection: Selection, stream: TextIO) -> None:
     """A row a path, then what tells each from the one most like it, then what ran after responses.
 
     Raises:
@@ -54,7 +54,7 @@ def write_paths(paths: Paths, traffic: Traffic, selection: Selection, stream: Te
             lines = Text(format_lines(item.lines).replace(",", ", "))
             after.add_row(name, number(item.requests), percent(item.share), lines)
         parts.append(after)
-    write(stream, [*parts, *footing(traffic.evidence, selection, _notes(paths))])
+    write(stream, [*parts, *footing(timings.evidence, selection, _notes(paths))])
 
 
 def _counts(path: ExecutionPath | Folded) -> tuple[RenderableType, ...]:

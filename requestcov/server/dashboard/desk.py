@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from requestcov.analysis.evidence import Evidence, Selection, Traffic
-from requestcov.analysis.gather import gather, gather_traffic, holders, runners
+from requestcov.analysis.evidence import Evidence, Selection, Timings
+from requestcov.analysis.gather import gather, gather_timings, holders, runners
 from requestcov.server.dashboard.answers import Answers, Question
 from requestcov.server.dashboard.sources import Sources
 from requestcov.server.dashboard.state import State
@@ -48,9 +48,9 @@ class Desk:
         """For a ``compute``: what the store says about a selection."""
         return self.answer(evidence(selection, by_release=by_release, by_failed=by_failed))
 
-    def traffic(self, selection: Selection, *, alike: bool = False) -> Traffic:
-        """For a ``compute``: the single requests of the selection's endpoint."""
-        return self.answer(traffic(selection, alike=alike))
+    def timings(self, selection: Selection) -> Timings:
+        """For a ``compute``: how long the requests of the selection's endpoint took, and by which paths."""
+        return self.answer(timings(selection))
 
     def holders(self, selection: Selection) -> Callable[[str, Set[int]], int]:
         """As :func:`requestcov.analysis.gather.holders`."""
@@ -86,11 +86,11 @@ def evidence(
     return Question("evidence", asked, asked)
 
 
-def traffic(selection: Selection, *, alike: bool = False) -> Question[Traffic]:
-    """The single requests of the selection's endpoint."""
-    return Question("traffic", (selection, alike), partial(_traffic, selection, alike))
+def timings(selection: Selection) -> Question[Timings]:
+    """How long the requests of the selection's endpoint took, and by which paths."""
+    return Question("timings", selection, partial(_timings, selection))
 
 
-def _traffic(selection: Selection, alike: bool, desk: Desk) -> Traffic:
-    found = gather_traffic(desk.place, selection, None, alike=alike)
+def _timings(selection: Selection, desk: Desk) -> Timings:
+    found = gather_timings(desk.place, selection, None)
     return replace(found, evidence=replace(found.evidence, source=desk.source))

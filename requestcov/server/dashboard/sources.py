@@ -11,7 +11,7 @@ import os
 import threading
 from collections import OrderedDict
 
-from requestcov._coverage import read_settings
+from requestcov._exclusions import exclude_lines
 from requestcov._source import Source, digest_of, parse
 from requestcov._source_cache import SourceCache
 from requestcov.analysis.evidence import read_file
@@ -35,7 +35,7 @@ class Sources:
     def __init__(self, place: str, root: str | None) -> None:
         self._place = place
         self._root = None if root is None else os.path.realpath(root)
-        self._exclude_lines = tuple(read_settings().exclude_lines)
+        self._exclude_lines = exclude_lines()
         self._cache = SourceCache()
         self._lock = threading.Lock()
         self._parsed: OrderedDict[tuple[str, str], Source] = OrderedDict()

@@ -71,7 +71,7 @@ def paths_through(selection: Selection) -> Question[Paths]:
     """The execution paths of the selection's endpoint."""
 
     def compute(desk: Desk) -> Paths:
-        found = desk.traffic(selection)
+        found = desk.timings(selection)
         return paths_of(replace(found, evidence=desk.evidence(selection)), MOST_PATHS)
 
     return Question("paths", selection, compute)
