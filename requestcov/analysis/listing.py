@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from requestcov._source import Source, carried
 from requestcov.analysis.evidence import Evidence, Run
@@ -28,8 +29,7 @@ class Kind(Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of a listing.
 
     Attributes:
@@ -141,14 +141,19 @@ def _place(run: Run, source: Source, evidence: Evidence) -> tuple[frozenset[int]
 
 
 def _lines(source: Source, tallies: Mapping[int, Tally], weight: float) -> Iterable[Line]:
-    nobody = Tally()
+    first, bodies, executable = source.first, source.bodies, source.executable
     for number, text in enumerate(source.lines, 1):
-        statement = source.first.get(number, number)
-        tally = tallies.get(statement, nobody)
-        if statement in source.bodies or (source.problem and tally.requests):
-            kind = Kind.EXECUTED if tally.requests else Kind.MISSED
+        statement = first.get(number, number)
+        tally = tallies.get(statement)
+        if tally is not None and tally.requests and (statement in bodies or source.problem):
+            kind = Kind.EXECUTED
+        elif statement in bodies:
+            kind = Kind.MISSED
         else:
-            kind = Kind.IMPORT if statement in source.executable else Kind.NONE
+            kind = Kind.IMPORT if statement in executable else Kind.NONE
+        if tally is None:
+            yield Line(number, text, statement, kind, 0, 0.0, ())
+            continue
         share = fraction_of(tally.weight, weight)
         yield Line(number, text, statement, kind, tally.requests, share, tuple(sorted(tally.endpoints)))
 

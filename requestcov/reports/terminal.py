@@ -13,9 +13,12 @@ import re
 from collections.abc import Iterable
 from typing import TextIO
 
+from rich import box
 from rich.cells import cell_len, chop_cells
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
+from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 UNLIMITED = 10_000
@@ -58,6 +61,51 @@ class Name:
                 yield Text(first, no_wrap=True)
                 line = "".join(rest)
         yield Text(line.rstrip(), no_wrap=True)
+
+
+class Rows(Table):
+    """A table; where nothing is to be folded its lines are put together at once.
+
+    rich lays every cell out for itself, which takes seconds for thousands of rows.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
+        )
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        cells = [[_plain(cell) for cell in (column.header, *column.cells)] for column in self.columns]
+        widths = [max(map(cell_len, column)) for column in cells]
+        if console.is_terminal or options.max_width < UNLIMITED or sum(widths) + 2 * len(widths) > UNLIMITED:
+            yield from super().__rich_console__(console, options)
+            return
+        rights = [column.justify == "right" for column in self.columns]
+        lines = [
+            "  ".join(
+                " " * (width - cell_len(cell)) + cell if right else cell + " " * (width - cell_len(cell))
+                for cell, width, right in zip(row, widths, rights, strict=True)
+            )
+            for row in zip(*cells, strict=True)
+        ]
+        lines.insert(1, "─" * (sum(widths) + 2 * (len(widths) - 1)))
+        yield from Verbatim("\n".join(lines)).__rich_console__(console, options)
+
+
+class Verbatim:
+    """Cleaned lines without colour, printed as they are: what rich would do to each takes its time."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Segment(self.text + "\n")
+
+
+def _plain(cell: RenderableType) -> str:
+    if isinstance(cell, Name):
+        return cell.text
+    return cell.plain if isinstance(cell, Text) else str(cell)
 
 
 def percent(fraction: float | None) -> str:
@@ -112,7 +160,7 @@ def write(stream: TextIO, parts: Iterable[RenderableType]) -> None:
     console = console_for(stream)
     with console.capture() as captured:
         for part in parts:
-            whole = isinstance(part, str) or (isinstance(part, Text) and bool(part.no_wrap))
+            whole = isinstance(part, (str, Verbatim)) or (isinstance(part, Text) and bool(part.no_wrap))
             console.print(part, soft_wrap=whole)
     text = captured.get()
     if not console.is_terminal:

@@ -7,9 +7,11 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich import box
+from rich.table import Table
 from rich.text import Text
 
-from requestcov.reports.terminal import clean, percent, write
+from requestcov.reports.terminal import Name, Rows, clean, percent, write
 
 
 @given(st.text())
@@ -57,3 +59,25 @@ def test_without_a_terminal_there_is_no_colour_and_no_trailing_space():
     stream = io.StringIO()
     write(stream, [Text("red  ", style="red"), "plain"])
     assert stream.getvalue() == "red\nplain\n"
+
+
+CELLS = st.text("abc é界/", max_size=12)
+
+
+@given(st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=6))
+def test_a_table_put_together_at_once_is_as_rich_lays_it_out(rows):
+    """Where nothing is folded."""
+
+    def printed(made: Table) -> str:
+        made.add_column("where")
+        for heading in ("n", "share of all"):
+            made.add_column(heading, justify="right", no_wrap=True)
+        for name, one, other in rows:
+            made.add_row(Name(name), one, Text(other, style="red"))
+        stream = io.StringIO()
+        write(stream, [made])
+        return stream.getvalue()
+
+    assert printed(Rows()) == printed(
+        Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    )

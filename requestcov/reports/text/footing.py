@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from requestcov.analysis.evidence import Evidence, Footing, Selection
 from requestcov.analysis.measured import Doubtful
-from requestcov.reports.terminal import clean, counted, number
+from requestcov.reports.terminal import Rows, clean, counted, number
 
 NAMES_SHOWN = 6
 """How many releases, services or engines a footing spells out."""
 
 
-def table(first: str, *numbers: str) -> Table:
+def table(first: str, *numbers: str) -> Rows:
     """An empty table: a column of names that may fold, and columns of numbers."""
-    made = Table(
-        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
-    )
+    made = Rows()
     made.add_column(first)
     for name in numbers:
         made.add_column(name, justify="right", no_wrap=True)

@@ -17,7 +17,7 @@ from rich.text import Text
 from requestcov.analysis.evidence import Evidence
 from requestcov.analysis.listing import Kind, Line, Listing
 from requestcov.record import format_lines
-from requestcov.reports.terminal import clean, console_for, counted, number, percent, write
+from requestcov.reports.terminal import Verbatim, clean, console_for, counted, number, percent, write
 
 STYLES = {Kind.EXECUTED: "green", Kind.MISSED: "red", Kind.IMPORT: "dim", Kind.NONE: "dim"}
 MARKS = {Kind.EXECUTED: " ", Kind.MISSED: "!", Kind.IMPORT: ".", Kind.NONE: " "}
@@ -105,13 +105,21 @@ def _file(
     ranges = [(1, len(listing.lines))] if whole else listing.reached
     columns = max((len(_who(line, letters)) for line in listing.lines), default=0)
     digits = len(str(len(listing.lines)))
+    shown = [listing.lines[first - 1 : last] for first, last in ranges]
+    if width is None:
+        lines = (
+            "\n".join(_gutter(line, letters, columns, digits) + _code(line) for line in part)
+            for part in shown
+        )
+        yield Verbatim("\n...\n".join(lines))
+        return
     # One Text a file: printing line by line takes rich several times as long.
     code = Text(no_wrap=True)
-    for index, (first, last) in enumerate(ranges):
+    for index, part in enumerate(shown):
         if index:
             code.append("...\n", style="dim")
-        for line in listing.lines[first - 1 : last]:
-            code.append_text(_line(line, letters, columns, digits, width)).append("\n")
+        for line in part:
+            code.append_text(_line(line, _gutter(line, letters, columns, digits), width)).append("\n")
     code.right_crop(1)
     yield code
 
@@ -139,16 +147,21 @@ def _who(line: Line, letters: Mapping[str, str]) -> str:
     return " ".join(own[:LETTERS_SHOWN]) + (f" +{more}" if more > 0 else "")
 
 
-def _line(line: Line, letters: Mapping[str, str], columns: int, digits: int, width: int | None) -> Text:
+def _gutter(line: Line, letters: Mapping[str, str], columns: int, digits: int) -> str:
     ran = line.requests and line.number == line.statement
     counts = f"{number(line.requests):>8} {percent(line.share):>5}" if ran else " " * 14
     who = f" {_who(line, letters):<{columns}}" if columns else ""
-    gutter = f"{counts}{who} {MARKS[line.kind]} {line.number:>{digits}}  "
-    code = clean(line.text.expandtabs())
+    return f"{counts}{who} {MARKS[line.kind]} {line.number:>{digits}}  "
+
+
+def _code(line: Line) -> str:
+    return clean(line.text.expandtabs())
+
+
+def _line(line: Line, gutter: str, width: int) -> Text:
+    code = _code(line)
     text = Text(gutter, style="", no_wrap=True)
-    pieces = [code]
-    if width is not None and code:
-        pieces = list(chop_cells(code, max(NARROWEST_CODE, width - len(gutter))))
+    pieces = chop_cells(code, max(NARROWEST_CODE, width - len(gutter))) if code else [code]
     for index, piece in enumerate(pieces):
         if index:
             text.append("\n" + " " * len(gutter))

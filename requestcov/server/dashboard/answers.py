@@ -24,7 +24,7 @@ from typing import Any, Generic, TypeVar, cast
 T = TypeVar("T")
 
 WORKERS = 2
-MOST = {"evidence": 24, "traffic": 2}
+MOST = {"evidence": 24, "timings": 2}
 """Answers that are kept, by kind of question; those of evidence and single requests are large."""
 MOST_OTHERS = 200
 REST = 4.0
