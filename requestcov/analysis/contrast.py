@@ -6,7 +6,8 @@ at request by request. Lines are those of function bodies, where they stand in
 the newest version of their file; what has no place there is counted as left
 out. A branch is an arc out of a line from which requests went more than one
 way. Elements that the same numbers of both groups ran cannot be told apart:
-they are one tie.
+they are one tie. A branch into a line that the same requests ran says what the
+line says: it is told beside it, and takes no place of its own.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Tie:
 
     Attributes:
         ef, ep: failing and healthy requests that ran them.
-        size: lines and branches in it.
+        size: lines in it, and branches but for those into one of its lines that the same requests ran.
         parts: by function, in the order of the text.
     """
 
@@ -127,7 +128,7 @@ def contrast(traffic: Ways, groups: Groups) -> Contrast:
             continue
         for (name, holding), places in _alike(holders, source).items():
             counts = sum(failing[n] for n in holding), sum(healthy[n] for n in holding)
-            sizes[counts] += len(places)
+            sizes[counts] += _size(places)
             found[counts].append(_part(path, name, places, holding))
     return Contrast(
         failing=groups.failing.total(),
@@ -181,6 +182,12 @@ def _alike(
     for place in sorted(holders):
         alike[source.owner[place[1]].name, frozenset(holders[place])].append(place)
     return alike
+
+
+def _size(places: Sequence[Place]) -> int:
+    """Elements that say something; of one function, and held by the same blocks."""
+    lines = {line for _, line, to in places if not to}
+    return sum(1 for _, _, to in places if to not in lines)
 
 
 def _part(path: str, name: str, places: Sequence[Place], blocks: frozenset[int]) -> Part:

@@ -239,8 +239,19 @@ def test_kishs_size_would_promise_too_much():
     assert (1 - 2 * upper_bound(0, worst)) ** healthy <= 0.05
 
 
+@given(st.integers(1, 2000), st.floats(0.0001, 0.3))
+def test_the_bound_holds_in_at_least_95_percent_of_samples_whatever_the_truth(requests, share):
+    """No simulation: the chances of all counts for which it holds, added up."""
+    highest = int(requests * share)
+    fails = [hits for hits in range(highest + 1) if upper_bound(hits, requests) < share]
+    assert sum(stats.binom.pmf(fails, requests, share)) <= 0.05 + 1e-9
+
+
 @pytest.mark.parametrize("share", [0.001, 0.00302, 0.005, 0.02])
 def test_the_bound_of_what_ran_seldom_holds_too(share):
+    """At 0.302 %, just above what no hit of 1,000 allows, it holds in 95.14 % of samples: these 1,000
+    runs say 94.3 %, 10,000 from the same seed 95.34 %. The difference is chance (one in ten such
+    simulations is as low), which FLOOR allows for; the test above has none."""
     chance = random.Random(SEED)
     held = sum(upper_bound(binomial(chance, 1000, share), 1000) >= share for _ in range(RUNS))
     print(f"coverage {held / RUNS:.1%} at {share:.2%}")

@@ -134,6 +134,8 @@ def test_branches_are_ranked_beside_lines(tmp_path: Path):
     answer = suspects(traffic(tmp_path, records), failed())
     (part,) = answer.ran[0].parts
     assert (part.lines, part.branches) == ("5", ("4-5",))
+    # The branch into the line, which says nothing beside it, takes no place of its own.
+    assert (answer.ran[0].first, answer.ran[0].last) == (1, 1)
     # From line 2 all went one way: that tells nothing.
     assert not any(arc.startswith("2-") for tie in answer.ran for p in tie.parts for arc in p.branches)
 

@@ -36,10 +36,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from requestcov._source import Source, parse
+from requestcov._source import Function, Source, parse
 from requestcov.record import parse_lines
 from tests.bench.mutation import Fault, faults, seeded
 from tests.bench.seeded_app import SEED
+from tests.bench.value_faults import FILES, value_faults
 
 ROOT = Path(__file__).parents[2]
 DOMAIN = [f"shop/{name}.py" for name in
@@ -51,6 +52,10 @@ SAMPLINGS = {
     "full": "every request recorded",
     "tenth": "one request in ten recorded, of the same requests",
     "tenfold": "one request in ten recorded, of ten times as many",
+}
+KINDS = {
+    "mutations": "every one-line fault of tests/bench/mutation: easy ones, for the most part",
+    "values": "faults that depend on a value, written by hand (tests/bench/value_faults)",
 }
 AT_ONCE = 2
 Ranks = tuple[float | None, float | None]
@@ -77,6 +82,12 @@ def function_rank(ties: Sequence[Any], path: str, name: str) -> float | None:
             return len(above) + (1 + len(new)) / 2
         above |= new
     return None
+
+
+def _rank_after(ties: Sequence[Any], path: str, owner: Function, line: int) -> float | None:
+    """The rank of the statement after a line: where it fails, that is the first not to be run."""
+    after = min((number for number in owner.body if number > line), default=None)
+    return None if after is None else line_rank(ties, path, after)
 
 
 def _holds(parts: Sequence[Any], path: str, line: int) -> bool:
@@ -109,19 +120,21 @@ def make_tree(app: str, folder: Path, file: str, text: str | None) -> None:
         (folder / file).write_text(text)
 
 
-def run(app: str, file: str, text: str | None, requests: int, branch: bool = True) -> dict[str, Any] | None:
+def run(
+    app: str, file: str, text: str | None, requests: int, branch: bool = True, values: bool = False
+) -> dict[str, Any] | None:
     """What one tree answers; None when the app does not start or hangs."""
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(os.path.realpath(directory), "tree")
         make_tree(app, folder, file, text)
-        call = f"child({app!r}, {str(folder)!r}, {requests}, {branch})"
+        call = f"child({app!r}, {str(folder)!r}, {requests}, {branch}, {values})"
         code = f"from tests.bench.seeded_app import child; {call}"
         # The tree's own tests.apps comes before the checkout's.
         path = os.pathsep.join([str(folder), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
             done = subprocess.run(
                 [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": path},
-                capture_output=True, text=True, timeout=120,
+                capture_output=True, text=True, timeout=60 + requests,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return None
@@ -150,13 +163,31 @@ def candidates(app: str, healthy: dict[str, Any]) -> Iterator[tuple[str, Fault]]
             yield file, fault
 
 
+def by_hand(app: str) -> list[tuple[str, Fault]]:
+    """The faults of an app that depend on values; of the shop's domain each once."""
+    if app == "Django app":
+        return _written("Django", app)
+    domain = _written("shop", app)[APPS.index(app) :: 2]
+    return domain + (_written("flask", app) if app == "shop on Flask" else [])
+
+
+def _written(of: str, app: str) -> list[tuple[str, Fault]]:
+    return [(file, fault) for file in FILES[of]
+            for fault in value_faults(of, file, (base(app) / file).read_text())]  # fmt: skip
+
+
 def judge(
-    app: str, healthy: dict[str, Any], requests: int, one: tuple[str, Fault], branch: bool = True
+    app: str,
+    healthy: dict[str, Any],
+    requests: int,
+    one: tuple[str, Fault],
+    branch: bool = True,
+    values: bool = False,
 ) -> dict[str, Any] | str:
     """The ranks of one fault; or why it is none that makes some requests fail."""
     file, fault = one
     broken = seeded((base(app) / file).read_text(), fault)
-    answer = run(app, file, broken, requests, branch)
+    answer = run(app, file, broken, requests, branch, values)
     if answer is None:
         return "do not start, or hang"
     # The apps have failures of their own, without any fault seeded.
@@ -183,7 +214,7 @@ def judge(
         "traceback": here and source.first.get(last_line, last_line) == line,
         "traceback_function": here and owner.line <= last_line <= owner.end,
     }  # fmt: skip
-    again = run(app, file, broken, 10 * requests, branch) or {"endpoints": {}}
+    again = run(app, file, broken, 10 * requests, branch, values) or {"endpoints": {}}
     for sampling, found, key in (
         ("full", answer, "full"),
         ("tenth", answer, "tenth"),
@@ -194,6 +225,11 @@ def judge(
             formula: (line_rank(ties, file, line), function_rank(ties, file, owner.name))
             for formula, ties in ranked["formulas"].items()
         }  # fmt: skip
+        result["missing " + sampling] = None if ranked is None else {
+            formula: (_rank_after(ties, file, owner, line), function_rank(ties, file, owner.name))
+            for formula, ties in ranked["missing"].items()
+        }  # fmt: skip
+        result["counts " + sampling] = ranked and [ranked["failing"], ranked["healthy"], ranked["counts"]]
     full = answer["endpoints"][endpoint]["full"]
     if full is not None:
         result["picked_from"] = blind(full["counts"])
@@ -224,16 +260,18 @@ def _run_by_healthy(result: dict[str, Any]) -> bool:
     return bool(result.get("ran_it", [0, 0])[1])
 
 
-def find(requests: int, every: int, branch: bool) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """All faults that count, and how many do not, by why."""
+def find(
+    requests: int, every: int, branch: bool, values: bool = False
+) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """All faults that count, and how many do not, by why; ``values``: those written by hand."""
     results: list[dict[str, Any]] = []
     others: Counter[str] = Counter()
     for app in APPS:
-        healthy = run(app, "", None, requests, branch)
+        healthy = run(app, "", None, requests, branch, values)
         assert healthy is not None
-        some = list(candidates(app, healthy))[::every]
+        some = (by_hand(app) if values else list(candidates(app, healthy)))[::every]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            judged = pool.map(partial(judge, app, healthy, requests, branch=branch), some)
+            judged = pool.map(partial(judge, app, healthy, requests, branch=branch, values=values), some)
             for number, found in enumerate(judged, 1):
                 if isinstance(found, str):
                     others[found] += 1
@@ -264,6 +302,12 @@ def tell(results: Sequence[dict[str, Any]], others: Counter[str]) -> None:
         for formula in FORMULAS:
             for name, best in kinds:
                 print(f"  {formula:10} {name:25}" + within(results, sampling, formula, best))
+        for formula in FORMULAS:
+            for name, best in (("the statement after", kinds[0][1]), ("its function", kinds[1][1])):
+                print(
+                    f"  missing: {formula:10} {name:19}"
+                    + within(results, "missing " + sampling, formula, best)
+                )
     print("\nto compare with")
     for name, key in (("the line", "traceback"), ("its function", "traceback_function")):
         print(f"  {'traceback':10} {name:25}{sum(r[key] for r in results) / len(results):8.0%}")
@@ -305,14 +349,21 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=300, help="sent to each (default: 300)")
     parser.add_argument("--every", type=int, default=1, help="try only every so many'th fault (default: 1)")
     parser.add_argument("--lines-only", action="store_true", help="record no branches beside the lines")
-    parser.add_argument("--json", help="where the ranks of each fault are to be written")
+    parser.add_argument("--only", choices=("mutations", "values"), help="one of the two kinds of faults")
+    parser.add_argument("--json", help="where the ranks and counts of each fault are to be written")
     options = parser.parse_args()
-    results, others = find(options.requests, options.every, not options.lines_only)
-    if not results:
-        sys.exit(f"none of {others.total()} faults makes some requests fail: try more requests")
-    tell(results, others)
+    everything = []
+    for kind, words in KINDS.items():
+        if options.only not in (None, kind):
+            continue
+        results, others = find(options.requests, options.every, not options.lines_only, kind == "values")
+        if not results:
+            sys.exit(f"none of {others.total()} faults makes some requests fail: try more requests")
+        print(f"\n{words}\n{'=' * len(words)}")
+        tell(results, others)
+        everything += [{"by": kind, **result} for result in results]
     if options.json:
-        Path(options.json).write_text(json.dumps(results, indent=1))
+        Path(options.json).write_text(json.dumps(everything, indent=1))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,10 @@ sources, over 40 endpoints, four releases and 30 days; 2 % fail. Every question
 is a process of its own, as a person would start it: from the shell's command to
 the last line of the answer. Of the 40 endpoints /part0 has an eighth of all
 requests, /part20 about as many as the average. The first time a file's text is parsed, later answers
-take that from a cache, so each question is asked twice and both are shown.
+take that from a cache, so each question is asked twice and both are shown, the second also by what it
+took of a processor, which other work on the machine changes less.
+impact is asked about a diff of one line, who and gap are told of tests that ran every fourth file. export
+and html write all there is, and merge copies a store, which is no question: they have no bound to keep.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import django
+from coverage import CoverageData
 
 import requestcov
 from requestcov._source import digest_of, parse
@@ -57,7 +61,17 @@ QUESTIONS = (
     ("slow", ["GET /part0/{id}"]),
     ("slow", ["GET /part20/{id}"]),
     ("who", ["django/db/models/query.py:300"]),
+    ("who", ["django/db/models/query.py:300", "--tests", "{tests}"]),
+    ("impact", ["{diff}"]),
+    ("gap", ["{tests}"]),
+    ("export", ["{out}", "--to", "coverage", "--root", "{tree}", "--force"]),
+    ("export", ["{out}", "--to", "lcov", "--root", "{tree}", "--force"]),
+    ("export", ["{out}", "--to", "cobertura", "--root", "{tree}", "--force"]),
+    ("export", ["{out}", "--to", "json", "--root", "{tree}", "--force"]),
+    ("html", ["{page}", "--force"]),
+    ("merge", ["{copy}", "{store}"]),
 )
+"""A command, and what follows it; in braces what :func:`props` makes."""
 
 
 def sources(count: int) -> Iterator[tuple[SourceFile, list[int]]]:
@@ -109,8 +123,37 @@ def make(path: str, count: int) -> None:
     sink.close()
 
 
-def ask(command: list[str], folder: str, cache: str) -> tuple[float, float, int]:
-    """Seconds, MB at the most, and the exit code of one question."""
+def props(folder: str, store: str) -> dict[str, str]:
+    """What some questions need, by name: a tree of the files, a diff, tests' data, and where to write."""
+    tree = Path(folder, "tree")
+    data = CoverageData(os.path.join(folder, "tests.coverage"))
+    data.set_context("test_some")
+    for number, (source, body) in enumerate(sources(200)):
+        file = tree / source.path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(source.text)
+        if number % 4 == 0:
+            data.add_lines({str(file): body[::2]})
+    data.write()
+    changed = "django/db/models/query.py"
+    lines = (tree / changed).read_text().split("\n")
+    diff = Path(folder, "one.diff")
+    diff.write_text(
+        f"--- a/{changed}\n+++ b/{changed}\n@@ -300,1 +300,1 @@\n-{lines[299]}\n+{lines[299]}  # changed\n"
+    )
+    return {
+        "tests": data.data_filename(),
+        "diff": str(diff),
+        "tree": str(tree),
+        "out": os.path.join(folder, "out"),
+        "page": os.path.join(folder, "report.html"),
+        "copy": os.path.join(folder, "copy.db"),
+        "store": store,
+    }
+
+
+def ask(command: list[str], folder: str, cache: str) -> tuple[float, float, float, int]:
+    """Seconds, those of a processor, MB at the most, and the exit code of one question."""
     # The package that made the store is the one that is asked.
     package = str(Path(requestcov.__file__).parent.parent)
     environ = {**os.environ, "XDG_CACHE_HOME": cache, "PYTHONPATH": package}
@@ -118,7 +161,8 @@ def ask(command: list[str], folder: str, cache: str) -> tuple[float, float, int]
     with open(os.devnull, "wb") as nowhere:
         process = subprocess.Popen(command, cwd=folder, stdout=nowhere, env=environ)
         _, status, used = os.wait4(process.pid, 0)
-    return time.perf_counter() - start, used.ru_maxrss / 1024, os.waitstatus_to_exitcode(status)
+    busy = used.ru_utime + used.ru_stime
+    return time.perf_counter() - start, busy, used.ru_maxrss / 1024, os.waitstatus_to_exitcode(status)
 
 
 def main() -> None:
@@ -134,11 +178,18 @@ def main() -> None:
         print(f"{given.requests:,} requests, {os.path.getsize(path) / given.requests:,.0f} bytes each")
         code = "import sys; from requestcov.cli import main; sys.exit(main())"
         cache = os.path.join(folder, "cache")
+        needed = props(folder, path)
         for name, arguments in QUESTIONS:
-            command = [sys.executable, "-P", "-c", code, name, *arguments, "--store", path]
-            (first, _, status), (again, memory, _) = (ask(command, folder, cache) for _ in range(2))
+            filled = [word.format_map(needed) if word[0] == "{" else word for word in arguments]
+            command = [sys.executable, "-P", "-c", code, name, *filled]
+            command += [] if name == "merge" else ["--store", path]
+            (first, _, _, status), (again, busy, memory, _) = (
+                ask(command, needed["tree"], cache) for _ in range(2)
+            )
             shown = " ".join([name, *arguments])
-            print(f"  {shown:<44} {first:6.2f} s  again {again:6.2f} s  {memory:6.0f} MB  exit {status}")
+            print(
+                f"  {shown:<62} {first:6.2f} s  again {again:6.2f} s, {busy:5.2f} s CPU  {memory:5.0f} MB  exit {status}"
+            )
 
 
 if __name__ == "__main__":

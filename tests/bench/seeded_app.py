@@ -83,8 +83,34 @@ async def shoppers(transport: httpx.AsyncBaseTransport, requests: int) -> None:
             return
 
 
-def serve(app: str, tree: str, requests: int, raised: Raised, options: dict[str, Any]) -> None:
-    """Send the app in a tree its requests, recorded."""
+NAMES = ("Ada", "Zoë", "Łukasz", "李", "Bo", "Cy")
+SLUGS = ("teapot", "cheap-cup", "cup", "oak-table", "lamp", "blanket", "knives", "moonlamp")
+NOTES = ("milk", "Müsli", "", "bread and tea", "crème")
+
+
+def varied(client: httpx.Client, requests: int) -> None:
+    """Requests to the Django app with many values, as people send them."""
+    chance = random.Random(SEED)
+    for _ in range(requests):
+        kind = chance.randrange(7)
+        if kind == 0:
+            client.get("/", params={"name": chance.choice(NAMES)} if chance.random() < 0.7 else {})
+        elif kind in (1, 2):
+            client.get(f"/shop/orders/{chance.randrange(1, 120)}/")
+        elif kind == 3:
+            client.get(f"/shop/products/{chance.choice(SLUGS)}/")
+        elif kind == 4:
+            client.get(f"/shop/baskets/{chance.randrange(13)}/")
+        elif kind == 5:
+            client.post("/note/", data={"text": chance.choice(NOTES)})
+        else:
+            client.get(f"/archive/{chance.randrange(1990, 2027)}/")
+
+
+def serve(
+    app: str, tree: str, requests: int, raised: Raised, options: dict[str, Any], values: bool = False
+) -> None:
+    """Send the app in a tree its requests, recorded; ``values``: the Django app those of many values."""
     from requestcov import ASGIMiddleware, WSGIMiddleware
 
     sys.path[:0] = [tree, os.path.join(tree, "examples")]
@@ -119,6 +145,9 @@ def serve(app: str, tree: str, requests: int, raised: Raised, options: dict[str,
         )
         chance = random.Random(SEED)
         with httpx.Client(transport=transport, base_url="http://app.test") as client:
+            if values:
+                varied(client, requests)
+                return
             for _ in range(requests):
                 one = chance.choice(django_app.REQUESTS)
                 path = one.path
@@ -128,7 +157,7 @@ def serve(app: str, tree: str, requests: int, raised: Raised, options: dict[str,
                 client.request(one.method, path, **one.kwargs)
 
 
-def child(app: str, tree: str, requests: int, branch: bool) -> None:
+def child(app: str, tree: str, requests: int, branch: bool, values: bool) -> None:
     """Run one tree and print what its endpoints' failing requests point at."""
     warnings.simplefilter("ignore")
     raised = Raised(tree)
@@ -145,7 +174,7 @@ def child(app: str, tree: str, requests: int, branch: bool) -> None:
         "sinks": [url], "branch": branch,
     }  # fmt: skip
     os.chdir(tree)
-    serve(app, tree, requests, raised, options)
+    serve(app, tree, requests, raised, options, values)
     import requestcov
 
     assert requestcov.flush(60)
@@ -190,7 +219,8 @@ def rankings(traffic: Any) -> dict[str, Any] | None:
     """What those answered with 500 ran; None: too few requests to tell.
 
     Returns:
-        ``formulas``: name -> ties as [first, last, parts]; ``counts``: all that either group ran, ranked
+        ``formulas``: name -> ties as [first, last, parts]; ``missing``: the same of what they did not run;
+        ``counts``: all that either group ran, ranked
         or not, as [failing, healthy, parts]; a part is [path, function, lines, branches].
         ``failing``, ``healthy``: requests in the groups.
     """
@@ -201,15 +231,17 @@ def rankings(traffic: Any) -> dict[str, Any] | None:
     def plain(parts: Any) -> list[Any]:
         return [[part.path, part.function, part.lines, list(part.branches)] for part in parts]
 
-    formulas = {}
+    formulas, missing = {}, {}
     for formula in FORMULAS:
         answer = suspects(traffic, by_status(500), formula)
         if answer.too_few:
             return None
         formulas[formula] = [[tie.first, tie.last, plain(tie.parts)] for tie in answer.ran]
+        missing[formula] = [[tie.first, tie.last, plain(tie.parts)] for tie in answer.missing]
     whole = contrast(traffic, divide(traffic.samples, by_status(500).decide))
     return {
         "formulas": formulas,
+        "missing": missing,
         "counts": [[tie.ef, tie.ep, plain(tie.parts)] for tie in whole.ties],
         "failing": whole.failing,
         "healthy": whole.healthy,

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from markupsafe import Markup, escape
+
 from requestcov.analysis.listing import Kind, Line, Listing, of_file
 from requestcov.analysis.who_lines import LineAnswer
 from requestcov.record import format_lines
 from requestcov.reports.html.material import Material
-from requestcov.reports.terminal import number, percent
+from requestcov.reports.terminal import clean, number, percent
 
 TITLE = "Source"
 
@@ -21,34 +23,12 @@ STEPS = 20
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line as it is shown.
-
-    Attributes:
-        number: from 1.
-        kind: a class: ``b0`` to ``b20`` by share, ``missed``, ``import``, or none.
-        requests, share: in figures; empty where the line is not counted.
-        endpoints: their numbers in the report, as ranges.
-        text: as written, tabs expanded.
-        who: the number of the answer to who ran it; None where it is not counted.
-    """
-
-    number: int
-    kind: str
-    requests: str
-    share: str
-    endpoints: str
-    text: str
-    who: int | None = None
-
-
-@dataclass(frozen=True)
 class File:
     """One file: its anchor, its listing, and its lines, made when they are asked for."""
 
     anchor: str
     listing: Listing
-    rows: Iterator[Row]
+    rows: Iterator[Markup]
 
 
 def section(material: Material) -> Mapping[str, object]:
@@ -60,18 +40,33 @@ def _files(material: Material) -> Iterator[File]:
     for path, anchor in material.anchors.items():
         listing = of_file(material.evidence, path)
         ran = material.who[path]
-        yield File(anchor, listing, (_row(line, material, ran.get(line.number)) for line in listing.lines))
+        yield File(
+            anchor, listing, (_row(anchor, line, material, ran.get(line.number)) for line in listing.lines)
+        )
 
 
-def _row(line: Line, material: Material, who: LineAnswer | None) -> Row:
-    text = line.text.expandtabs()
-    if line.kind is Kind.EXECUTED and line.number == line.statement:
-        endpoints = format_lines(material.numbers[name] for name in line.endpoints)
+def _row(anchor: str, line: Line, material: Material, who: LineAnswer | None) -> Markup:
+    """One line: its number, its requests and their share, the endpoints' numbers, and its text.
+
+    Written here and not by a template, which takes several times as long for each of its parts.
+    Of all that stands in it the text alone is not ours.
+    """
+    kind = requests = share = endpoints = ""
+    at = str(line.number)
+    first = line.number == line.statement
+    if line.kind is Kind.EXECUTED and first:
         kind = f"b{round(STEPS * line.share)}"
-        answer = None if who is None else material.answers[who]
-        return Row(line.number, kind, number(line.requests), percent(line.share), endpoints, text, answer)
-    if line.kind is Kind.MISSED:
-        return Row(line.number, "missed", "", "not run" if line.number == line.statement else "", "", text)
-    if line.kind is Kind.IMPORT and line.number == line.statement:
-        return Row(line.number, "import", "", "", "", text)
-    return Row(line.number, "", "", "", "", text)
+        requests, share = number(line.requests), percent(line.share)
+        if who is not None and material.answers[who]:
+            at = f'<a href="#w{material.answers[who]}">{at}</a>'
+        endpoints = format_lines(material.numbers[name] for name in line.endpoints)
+    elif line.kind is Kind.MISSED:
+        kind, share = "missed", "not run" if first else ""
+    elif line.kind is Kind.IMPORT and first:
+        kind = "import"
+    marked = f' class="{kind}"' if kind else ""
+    return Markup(
+        f'<div id="{anchor}-{line.number}"{marked}><span>{at}</span><span>{requests}</span>'
+        f"<span>{escape(share)}</span><span>{endpoints}</span>"
+        f"<code>{escape(clean(line.text.expandtabs()))}</code></div>"
+    )
