@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from requestcov.analysis.contrast import LEAST, Contrast, Part, Tie
 from requestcov.analysis.significance import adjusted, fisher
@@ -76,6 +77,55 @@ class Suspect:
     chance: float
     adjusted: float
     parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuspectFunction:
+    """A function, by the first of its lines and branches in a ranking.
+
+    Attributes:
+        path: of the file.
+        function: qualified name.
+        first, last: the places among functions that it shares with those first met in the same tie.
+        lines, branches: of that tie, as in a part of it.
+        failing, healthy: requests of each group that ran those.
+    """
+
+    path: str
+    function: str
+    first: int
+    last: int
+    lines: str
+    branches: tuple[str, ...]
+    failing: int
+    healthy: int
+
+
+def by_function(ties: Iterable[Suspect]) -> tuple[SuspectFunction, ...]:
+    """The functions of a ranking, each once; ties as :func:`ranked` gives them."""
+    found: list[SuspectFunction] = []
+    known: set[tuple[str, str]] = set()
+    for _, sharing in groupby(ties, lambda tie: (tie.first, tie.last)):
+        new: dict[tuple[str, str], tuple[Suspect, Part]] = {}
+        for tie in sharing:
+            for part in tie.parts:
+                if (part.path, part.function) not in known:
+                    new.setdefault((part.path, part.function), (tie, part))
+        found += [
+            SuspectFunction(
+                path=path,
+                function=name,
+                first=len(known) + 1,
+                last=len(known) + len(new),
+                lines=part.lines,
+                branches=part.branches,
+                failing=tie.failing,
+                healthy=tie.healthy,
+            )
+            for (path, name), (tie, part) in new.items()
+        ]
+        known |= new.keys()
+    return tuple(found)
 
 
 def too_few(found: Contrast, failing: str = "failing", healthy: str = "healthy") -> str | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from requestcov.analysis.contrast import Tie, contrast, divide
 from requestcov.analysis.evidence import Traffic
-from requestcov.analysis.ranking import Suspect, ranked, too_few
+from requestcov.analysis.ranking import Suspect, SuspectFunction, by_function, ranked, too_few
 from requestcov.storage.results import Sample
 
 
@@ -29,6 +29,7 @@ class Suspects:
         formula: by which ``ran`` and ``missing`` are ranked.
         ran: what failing requests run, the most suspicious first.
         missing: what failing requests do not run and healthy ones do, likewise.
+        functions: those of ``ran``, each by the first of its lines.
         ranked: lines and branches that were ranked.
         left_out: recorded lines of versions in which the function was another one.
         too_few: why nothing is ranked, or None.
@@ -43,6 +44,7 @@ class Suspects:
     formula: str
     ran: tuple[Suspect, ...]
     missing: tuple[Suspect, ...]
+    functions: tuple[SuspectFunction, ...]
     ranked: int
     left_out: int
     too_few: str | None
@@ -116,6 +118,7 @@ def suspects(traffic: Traffic, division: Division, formula: str = "ochiai") -> S
         Tie(ef=found.failing - tie.ef, ep=found.healthy - tie.ep, size=tie.size, parts=tie.parts)
         for tie in found.ties
     ]
+    ran = () if few else ranked(found.ties, found, formula)
     return Suspects(
         endpoint=traffic.endpoint,
         failing_means=division.failing,
@@ -124,8 +127,9 @@ def suspects(traffic: Traffic, division: Division, formula: str = "ochiai") -> S
         healthy=found.healthy,
         apart=found.apart,
         formula=formula,
-        ran=() if few else ranked(found.ties, found, formula),
+        ran=ran,
         missing=() if few else ranked(absent, found, formula),
+        functions=by_function(ran),
         ranked=sum(tie.size for tie in found.ties),
         left_out=found.left_out,
         too_few=few,

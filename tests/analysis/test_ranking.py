@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from requestcov.analysis.contrast import Contrast, Part, Tie
-from requestcov.analysis.ranking import FORMULAS, dstar, jaccard, ochiai, ranked, tarantula, too_few
+from requestcov.analysis.ranking import (
+    FORMULAS,
+    Suspect,
+    by_function,
+    dstar,
+    jaccard,
+    ochiai,
+    ranked,
+    tarantula,
+    too_few,
+)
 from requestcov.analysis.significance import adjusted, fisher
 
 COUNTS = st.integers(0, 60)
@@ -129,3 +139,30 @@ def test_the_order_in_which_ties_come_changes_nothing(ties, random, formula):
 )
 def test_too_few_requests_are_told(failing, healthy, said):
     assert too_few(contrast(failing, healthy, [])) == said
+
+
+def test_functions_stand_by_the_first_of_their_lines_and_share_places_as_those_do():
+    """Two lines at 1-2, five at 3-7 of which one is of a function met before, one at 8."""
+
+    def tie(first: int, last: int, *parts: tuple[str, str, str]) -> Suspect:
+        made = tuple(
+            Part(path=path, function=name, lines=lines, branches=(), first=1, blocks=frozenset())
+            for path, name, lines in parts
+        )
+        scores = dict.fromkeys(("ochiai", "tarantula", "dstar", "jaccard", "chance", "adjusted"), 0.5)
+        return Suspect(first=first, last=last, failing=3, healthy=first, parts=made, **scores)
+
+    found = by_function(
+        [
+            tie(1, 2, ("a.py", "f", "4,6")),
+            tie(3, 7, ("a.py", "f", "9"), ("b.py", "g", "2-3")),
+            tie(3, 7, ("b.py", "h", "8,9")),  # an equal score of other counts
+            tie(8, 8, ("b.py", "g", "5"), ("a.py", "k", "20")),
+        ]
+    )
+    assert [(one.function, one.first, one.last, one.lines, one.healthy) for one in found] == [
+        ("f", 1, 1, "4,6", 1),
+        ("g", 2, 3, "2-3", 3),
+        ("h", 2, 3, "8,9", 3),
+        ("k", 4, 4, "20", 8),
+    ]

@@ -52,6 +52,8 @@ SAMPLINGS = {
     "full": "every request recorded",
     "tenth": "one request in ten recorded, of the same requests",
     "tenfold": "one request in ten recorded, of ten times as many",
+    "full lines": "every request recorded, by lines alone",
+    "tenth lines": "one request in ten recorded, of the same requests, by lines alone",
 }
 KINDS = {
     "mutations": "every one-line fault of tests/bench/mutation: easy ones, for the most part",
@@ -214,12 +216,17 @@ def judge(
         "traceback": here and source.first.get(last_line, last_line) == line,
         "traceback_function": here and owner.line <= last_line <= owner.end,
     }  # fmt: skip
-    again = run(app, file, broken, 10 * requests, branch, values) or {"endpoints": {}}
+    # Of those that depend on values so many are sent that a tenth is enough.
+    again = None if values else run(app, file, broken, 10 * requests, branch) or {"endpoints": {}}
     for sampling, found, key in (
         ("full", answer, "full"),
         ("tenth", answer, "tenth"),
         ("tenfold", again, "tenth"),
+        ("full lines", answer, "full lines"),
+        ("tenth lines", answer, "tenth lines"),
     ):
+        if found is None:
+            continue
         ranked = found["endpoints"].get(endpoint, {}).get(key)
         result[sampling] = None if ranked is None else {
             formula: (line_rank(ties, file, line), function_rank(ties, file, owner.name))
@@ -296,6 +303,8 @@ def tell(results: Sequence[dict[str, Any]], others: Counter[str]) -> None:
     print("others seeded: " + ", ".join(f"{count} {why}" for why, count in others.most_common()))
     kinds = (("the line", lambda r: r[0]), ("its function", lambda r: r[1]), ("either", either))
     for sampling, words in SAMPLINGS.items():
+        if sampling not in results[0]:
+            continue
         few = sum(result[sampling] is None for result in results)
         print(f"\n{words}; for {few} of {len(results)} faults too few failed or did not to rank anything")
         print(f"{'share of faults in the top':38}" + "".join(f"{top:>8}" for top in TOP))

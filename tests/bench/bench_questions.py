@@ -187,9 +187,8 @@ def main() -> None:
                 ask(command, needed["tree"], cache) for _ in range(2)
             )
             shown = " ".join([name, *arguments])
-            print(
-                f"  {shown:<62} {first:6.2f} s  again {again:6.2f} s, {busy:5.2f} s CPU  {memory:5.0f} MB  exit {status}"
-            )
+            told = f"{first:6.2f} s  again {again:6.2f} s, {busy:5.2f} s CPU  {memory:5.0f} MB  exit {status}"
+            print(f"  {shown:<62} {told}", flush=True)
 
 
 if __name__ == "__main__":

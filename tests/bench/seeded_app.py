@@ -206,6 +206,8 @@ def answers(url: str) -> dict[str, Any]:
             "requests": sum(sample.requests for sample in traffic.samples),
             "full": rankings(traffic),
             "tenth": rankings(tenth),
+            "full lines": rankings(without_branches(traffic)),
+            "tenth lines": rankings(without_branches(tenth)),
         }
     return {"ran": {path: sorted(ran) for path, ran in lines.items()}, "endpoints": found}
 
@@ -213,6 +215,11 @@ def answers(url: str) -> dict[str, Any]:
 def thinned(sample: Any, chance: random.Random) -> Any:
     """Each of the requests with a chance of a tenth."""
     return sample._replace(requests=sum(chance.random() < 0.1 for _ in range(sample.requests)))
+
+
+def without_branches(traffic: Any) -> Any:
+    """The same requests, as if lines alone had been recorded."""
+    return replace(traffic, blocks={n: replace(block, arcs=None) for n, block in traffic.blocks.items()})
 
 
 def rankings(traffic: Any) -> dict[str, Any] | None:

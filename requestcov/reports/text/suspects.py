@@ -15,7 +15,7 @@ from rich.text import Text
 
 from requestcov.analysis.contrast import Part
 from requestcov.analysis.evidence import Evidence, Selection
-from requestcov.analysis.ranking import Suspect
+from requestcov.analysis.ranking import Suspect, SuspectFunction
 from requestcov.analysis.slow import Slow, SlowPart
 from requestcov.analysis.suspects import Suspects
 from requestcov.record import parse_lines
@@ -62,6 +62,8 @@ def write_suspects(
         notes.append(f"{counted(answer.left_out, 'recorded line')} left out: the code there has changed.")
     if not answer.too_few:
         parts += ["", Text("failing requests ran", style="bold"), *_ranking(answer.ran[:top])]
+        if len(answer.functions) > 1:
+            parts += ["", Text("their functions", style="bold"), *_functions(answer.functions[:top])]
         if not any(tie.adjusted <= CLEAR for tie in (*answer.ran, *answer.missing)):
             parts.append(Text(NOTHING_CLEAR, style="yellow"))
         parts += _sources(answer.ran[:top], evidence)
@@ -121,6 +123,20 @@ def _ranking(ties: Sequence[Suspect]) -> Iterator[RenderableType]:
     yield rows
 
 
+def _functions(found: Sequence[SuspectFunction]) -> Iterator[RenderableType]:
+    rows = table("function", "place", "failing", "healthy", "first by")
+    for one in found:
+        places = [*filter(None, one.lines.split(",")), *one.branches]
+        rows.add_row(
+            Name(f"{one.path} {one.function}"),
+            _place(one),
+            number(one.failing),
+            number(one.healthy),
+            ",".join(places[:PLACES_SHOWN]) + ("…" if len(places) > PLACES_SHOWN else ""),
+        )
+    yield rows
+
+
 def _times(parts: Sequence[SlowPart]) -> Iterator[RenderableType]:
     rows = table("where", "place", "slow", "fast", "Ochiai", "with ms", "without ms", "difference", "q")
     for part in parts:
@@ -143,7 +159,7 @@ def _ms(value: float | None, sign: str = "") -> str:
     return "-" if value is None else f"{value:{sign},.1f}"
 
 
-def _place(tie: Suspect) -> str:
+def _place(tie: Suspect | SuspectFunction) -> str:
     return f"{tie.first}" if tie.first == tie.last else f"{tie.first}-{tie.last}"
 
 
