@@ -158,6 +158,20 @@ def parse(text: str, filename: str, exclude_lines: Sequence[str] = ()) -> Parsed
     )
 
 
+def arcs(text: str, filename: str) -> frozenset[Arc]:
+    """Every step from a statement to a next one that a text allows, between their first lines.
+
+    Raises:
+        SyntaxError: it is not Python of this interpreter's version.
+    """
+    parser = PythonParser(text=text, filename=filename, exclude="")
+    try:
+        parser.parse_source()
+        return frozenset(parser.arcs())
+    except CoverageException as wrong:
+        raise SyntaxError(str(wrong)) from wrong
+
+
 class TracerMissing(Exception):
     """coverage.py was installed without its C tracer."""
 

@@ -13,10 +13,12 @@ line says: it is told beside it, and takes no place of its own.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from requestcov._source import Source
+from requestcov._source_cache import SourceCache
+from requestcov._ways import ways
 from requestcov.analysis.evidence import Ways
 from requestcov.record import format_lines
 from requestcov.storage.results import Sample, StoredBlock
@@ -25,7 +27,10 @@ LEAST = 2
 """Requests that each group must have for anything to be said."""
 
 Place = tuple[str, int, int]
-"""(path, line, line that a branch goes to); the last is 0 for a line, negative for a way out."""
+"""(path, line, line that a branch goes to); the last is 0 for a line, OUT or ENDED for a way out."""
+
+OUT, ENDED = -1, -2
+"""Of the function, and of the line by an exception: the line ran, and none that it can lead to did."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class Part:
         path: of the file.
         function: qualified name.
         lines: compact ranges of lines: ``"14-17,20"``.
-        branches: ``"14-17"``, one a branch: from line to line, or ``"14-exit"``.
+        branches: ``"14-17"``, one a branch: from line to line, or ``"14-exit"``; ``"14-ended"`` where
+            the line ran and none that it can lead to did: an exception left it.
         first: the first line of them.
         blocks: numbers of the blocks that hold any of them.
     """
@@ -110,8 +116,13 @@ def divide(samples: Iterable[Sample], decide: Callable[[Sample], bool | None]) -
     return Groups(groups[True], groups[False], apart)
 
 
-def contrast(traffic: Ways, groups: Groups) -> Contrast:
-    """Count what the groups ran."""
+def contrast(traffic: Ways, groups: Groups, *, endings: bool = False) -> Contrast:
+    """Count what the groups ran.
+
+    Args:
+        endings: whether lines at which the way ended are elements too, see ENDED.
+    """
+    cache = SourceCache() if endings else None
     failing = _by_block(groups.failing, traffic.paths)
     healthy = _by_block(groups.healthy, traffic.paths)
     by_path: defaultdict[str, list[StoredBlock]] = defaultdict(list)
@@ -122,7 +133,7 @@ def contrast(traffic: Ways, groups: Groups) -> Contrast:
     left_out: set[tuple[str, str, int]] = set()
     for path, blocks in sorted(by_path.items()):
         source = traffic.evidence.source(path, traffic.evidence.newest[path])
-        holders, lost = _places(traffic, path, blocks)
+        holders, lost = _places(traffic, path, blocks, cache)
         left_out |= lost
         if source is None or source.problem:
             continue
@@ -151,7 +162,7 @@ def _by_block(counts: Counter[int], paths: Mapping[int, frozenset[int]]) -> Coun
 
 
 def _places(
-    traffic: Ways, path: str, blocks: Sequence[StoredBlock]
+    traffic: Ways, path: str, blocks: Sequence[StoredBlock], cache: SourceCache | None
 ) -> tuple[dict[Place, set[int]], Set[tuple[str, str, int]]]:
     """Every line and branch of a file -> the blocks that hold it; and the lines that have no place."""
     holders: defaultdict[Place, set[int]] = defaultdict(set)
@@ -167,11 +178,30 @@ def _places(
                 holders[path, placement[line], 0].add(block.number)
         for start, end in block.branches or ():
             if start in placement and (end < 0 or end in placement):
-                to = -1 if end < 0 else placement[end]
+                to = OUT if end < 0 else placement[end]
                 if to != placement[start]:
                     holders[path, placement[start], to].add(block.number)
-    ways = Counter(line for _, line, to in holders if to)
-    return {place: held for place, held in holders.items() if not place[2] or ways[place[1]] > 1}, lost
+    taken = Counter(line for _, line, to in holders if to)
+    found = {place: held for place, held in holders.items() if not place[2] or taken[place[1]] > 1}
+    # What all ran alike ended alike.
+    if cache is not None and len(blocks) > 1:
+        for block in blocks:
+            for line in _ended(traffic, block, cache):
+                found.setdefault((path, line, ENDED), set()).add(block.number)
+    return found, lost
+
+
+def _ended(traffic: Ways, block: StoredBlock, cache: SourceCache) -> Iterator[int]:
+    """Lines of a block, where they stand now, that ran though none that they can lead to did."""
+    source = traffic.evidence.source(block.path, block.digest)
+    placement = traffic.evidence.placement(block.path, block.digest)
+    if source is None or placement is None:
+        return
+    next_of, ran = ways(source, cache), source.statements(block.lines)
+    for line in ran & placement.keys():
+        after = next_of.get(line)
+        if after and min(after) > 0 and after.isdisjoint(ran):
+            yield placement[line]
 
 
 def _alike(
@@ -187,7 +217,8 @@ def _alike(
 def _size(places: Sequence[Place]) -> int:
     """Elements that say something; of one function, and held by the same blocks."""
     lines = {line for _, line, to in places if not to}
-    return sum(1 for _, _, to in places if to not in lines)
+    # Where all that ran a line ended there, that says what the line says.
+    return sum(1 for _, line, to in places if (line if to == ENDED else to) not in lines)
 
 
 def _part(path: str, name: str, places: Sequence[Place], blocks: frozenset[int]) -> Part:
@@ -195,10 +226,13 @@ def _part(path: str, name: str, places: Sequence[Place], blocks: frozenset[int])
         path=path,
         function=name,
         lines=format_lines(line for _, line, to in places if not to),
-        branches=tuple(f"{line}-{to if to > 0 else 'exit'}" for _, line, to in places if to),
+        branches=tuple(f"{line}-{_WORDS.get(to, to)}" for _, line, to in places if to),
         first=min(line for _, line, _ in places),
         blocks=blocks,
     )
+
+
+_WORDS = {OUT: "exit", ENDED: "ended"}
 
 
 def _joined(parts: Iterable[Part]) -> list[Part]:

@@ -112,11 +112,13 @@ def suspects(traffic: Traffic, division: Division, formula: str = "ochiai") -> S
         division: which of them fail.
         formula: a key of ``ranking.FORMULAS``.
     """
-    found = contrast(traffic, divide(traffic.samples, division.decide))
+    groups = divide(traffic.samples, division.decide)
+    found = contrast(traffic, groups, endings=True)
     few = too_few(found)
     absent = [
         Tie(ef=found.failing - tie.ef, ep=found.healthy - tie.ep, size=tie.size, parts=tie.parts)
-        for tie in found.ties
+        # That the failing did not end where others did says nothing.
+        for tie in contrast(traffic, groups).ties
     ]
     ran = () if few else ranked(found.ties, found, formula)
     return Suspects(

@@ -15,7 +15,7 @@ from requestcov.analysis.evidence import Selection
 from requestcov.analysis.gather import gather_timings, gather_traffic
 from requestcov.analysis.slow import slow
 from requestcov.analysis.suspects import by_error, by_label, by_status, failed, suspects
-from requestcov.record import Block
+from requestcov.record import Block, parse_lines
 from tests.reports.shop_store import record, write_store
 
 TEXT = """\
@@ -87,10 +87,12 @@ def test_the_lines_that_only_failing_requests_run_come_first(tmp_path: Path):
     answer = suspects(traffic(tmp_path, mixed()), failed())
     assert (answer.failing, answer.healthy, answer.apart, answer.too_few) == (3, 8, 0, None)
     first, second = answer.ran
-    assert parts([first]) == [(1, 4, [("pay", "5-6"), ("renew", "14-15")])]
+    assert parts([first]) == [(1, 5, [("pay", "5-6"), ("renew", "14-15")])]
+    # Healthy requests run line 9 too; these went no further.
+    assert first.parts[0].branches == ("9-ended",)
     assert (first.failing, first.healthy, first.ochiai, first.dstar) == (3, 0, 1.0, None)
     assert first.chance == pytest.approx(1 / 165)  # one in 11 choose 3
-    assert parts([second]) == [(5, 6, [("pay", "4,9")])]
+    assert parts([second]) == [(6, 7, [("pay", "4,9")])]
     assert (second.failing, second.healthy) == (3, 6)
 
 
@@ -104,7 +106,7 @@ def test_the_lines_that_failing_requests_miss_are_told_apart(tmp_path: Path):
 def test_what_all_requests_run_is_no_suspect(tmp_path: Path):
     answer = suspects(traffic(tmp_path, mixed()), failed())
     assert not any("2" in part.lines.split(",") for tie in answer.ran for part in tie.parts)
-    assert answer.ranked == 10
+    assert answer.ranked == 11  # ten lines, and where the failing ones ended
 
 
 def test_groups_are_chosen_by_error_status_and_label(tmp_path: Path):
@@ -133,8 +135,8 @@ def test_branches_are_ranked_beside_lines(tmp_path: Path):
     ]
     answer = suspects(traffic(tmp_path, records), failed())
     (part,) = answer.ran[0].parts
-    assert (part.lines, part.branches) == ("5", ("4-5",))
-    # The branch into the line, which says nothing beside it, takes no place of its own.
+    assert (part.lines, part.branches) == ("5", ("4-5", "5-ended"))
+    # The branch into the line and its end, which say nothing beside it, take no places of their own.
     assert (answer.ran[0].first, answer.ran[0].last) == (1, 1)
     # From line 2 all went one way: that tells nothing.
     assert not any(arc.startswith("2-") for tie in answer.ran for p in tie.parts for arc in p.branches)
@@ -207,10 +209,34 @@ def test_counts_are_those_of_a_loop_over_requests_and_lines(tmp_path_factory, re
         line: (tie.failing, tie.healthy)
         for tie in answer.ran
         for part in tie.parts
-        for piece in part.lines.split(",")
-        for line in range(int(piece.split("-")[0]), int(piece.split("-")[-1]) + 1)
+        for line in parse_lines(part.lines)
     }
     assert found == expected
+    ended = {}
+    # What one of these lines leads to, by eye; the others leave their function.
+    for line, after in {2: {3, 4}, 4: {5, 8}, 5: {6}, 6: {9}, 8: {9}, 9: {10}, 14: {15}}.items():
+        ends = [(line in lines and not lines & after, b) for lines, b in requests]
+        ef, ep = sum(end and b for end, b in ends), sum(end and not b for end, b in ends)
+        if ef * good > ep * bad:
+            ended[f"{line}-ended"] = (ef, ep)
+    if len({frozenset(lines) for lines, _ in requests}) > 1:
+        assert {
+            way: (tie.failing, tie.healthy)
+            for tie in answer.ran
+            for part in tie.parts
+            for way in part.branches
+        } == ended
+
+
+def test_where_healthy_requests_ended_is_not_missed_in_failing_ones(tmp_path: Path):
+    """Refused ones end in a handler's call; that failing ones do not says nothing."""
+    records = [
+        *(request({2, 4, 5, 14}, status=422) for _ in range(3)),
+        *(request({2, 4, 8, 9}, status=500) for _ in range(3)),
+    ]
+    answer = suspects(traffic(tmp_path, records), failed())
+    assert [part.branches for tie in answer.ran for part in tie.parts] == [("9-ended",)]
+    assert not any(part.branches for tie in answer.missing for part in tie.parts)
 
 
 def test_slow_requests_are_those_above_the_percentile_or_the_threshold(tmp_path: Path):

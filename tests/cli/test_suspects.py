@@ -33,7 +33,7 @@ def test_suspects_are_shown_in_their_source(capsys):
     code, out, err = run(capsys, "suspects")
     assert (code, err) == (0, "")
     assert out.startswith("POST /pay\nfailing: an exception or a status of 500 and up: 3 recorded requests\n")
-    assert "shop/pay.py:5-6 pay and 1 more" in out
+    assert "shop/pay.py:5-6,9-ended pay and 1" in out
     assert "  >  5          card = renew(card)" in out
     assert "failing requests did not run" in out
     assert "requests  0 seen" in out
@@ -48,7 +48,7 @@ def test_json_has_every_tie(capsys):
         "path": "shop/pay.py",
         "function": "pay",
         "lines": "5-6",
-        "branches": [],
+        "branches": ["9-ended"],
         "first": 5,
     }
     assert answer["ran"][0]["dstar"] is None

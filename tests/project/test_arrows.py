@@ -74,8 +74,9 @@ ARROWS = {
     "_scripts": set(),
     "_source_cache": set(),
     "_exclusions": {"_coverage", "_source_cache"},
+    "_ways": {"_coverage", "_source", "_source_cache"},
     "_source": {"_coverage", "_decoding", "_source_cache", "record"},
-    "analysis": MEASURING | {"_diff", "_exclusions", "_source", "_source_cache", "storage"},
+    "analysis": MEASURING | {"_diff", "_exclusions", "_source", "_source_cache", "_ways", "storage"},
     "doctor": LIVE,
     "reports": MEASURING | {"_source", "analysis", "doctor", "storage"},
     "server": MEASURING
@@ -105,6 +106,7 @@ DESK = {
     "_source",
     "_source_cache",
     "_tests_data",
+    "_ways",
     "analysis",
     "doctor",
     "reports",

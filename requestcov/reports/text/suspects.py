@@ -63,7 +63,7 @@ def write_suspects(
     if not answer.too_few:
         parts += ["", Text("failing requests ran", style="bold"), *_ranking(answer.ran[:top])]
         if len(answer.functions) > 1:
-            parts += ["", Text("their functions", style="bold"), *_functions(answer.functions[:top])]
+            parts += ["", Text("their functions", style="bold"), *_functions(answer.functions[:top]), ""]
         if not any(tie.adjusted <= CLEAR for tie in (*answer.ran, *answer.missing)):
             parts.append(Text(NOTHING_CLEAR, style="yellow"))
         parts += _sources(answer.ran[:top], evidence)
