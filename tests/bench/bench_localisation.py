@@ -311,7 +311,7 @@ def tell(results: Sequence[dict[str, Any]], others: Counter[str]) -> None:
         for formula in FORMULAS:
             for name, best in kinds:
                 print(f"  {formula:10} {name:25}" + within(results, sampling, formula, best))
-        for formula in FORMULAS:
+        for formula in FORMULAS if "missing " + sampling in results[0] else ():
             for name, best in (("the statement after", kinds[0][1]), ("its function", kinds[1][1])):
                 print(
                     f"  missing: {formula:10} {name:19}"

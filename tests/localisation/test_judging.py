@@ -129,8 +129,8 @@ def test_only_lines_that_requests_run_are_seeded(django_unharmed):
     assert not any("asgi" in text[line - 1].lower() for line in lines)
 
 
-def test_without_branches_a_line_shares_its_place_with_lines_only():
-    """A branch into a line ties with it: the line is then never first by itself."""
+def test_a_line_is_first_by_itself_with_and_without_branches():
+    """A branch into it, which ties with it, takes no place of its own."""
     found = {}
     for branch in (True, False):
         healthy = bench.run("Django app", "", None, 60, branch)
@@ -143,4 +143,4 @@ def test_without_branches_a_line_shares_its_place_with_lines_only():
         judged = bench.judge("Django app", healthy, 60, one, branch)
         assert not isinstance(judged, str), judged
         found[branch] = judged["full"]["ochiai"][0]
-    assert found[False] == 1 < found[True]
+    assert found == {True: 1, False: 1}
