@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Listen, say where, and serve until a signal."""
     try:
-        import requestcov.server.collector  # noqa: F401  # finds out whether what it needs is installed
+        from requestcov.server import shows_pages
         from requestcov.server.running import run as serve
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
@@ -62,7 +62,11 @@ def run(options: argparse.Namespace) -> None:
     sys.stdout.flush()
     if not write:
         say("without write tokens, any program of this machine may send records.")
-    serve("requestcov.server.collector:collector", settings, listening)
+    if shows_pages(settings):
+        say(f"the dashboard is at {address(listening)}/")
+    else:
+        say("there is no dashboard: REQUESTCOV_READ_TOKENS would say who may look at it.")
+    serve("requestcov.server:collector", settings, listening)
 
 
 def _try_store(place: str) -> None:

@@ -17,9 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
-from requestcov.server.binding import hosts, is_loopback, require_tokens
+from requestcov.server.binding import is_loopback, require_tokens
 from requestcov.server.collector.body import Bodies, Gone, Incoming, check_headers
 from requestcov.server.collector.ending import on_ending
 from requestcov.server.collector.keeping import Keeper, Limits
@@ -27,7 +26,6 @@ from requestcov.server.collector.metrics import CONTENT_TYPE, Metrics
 from requestcov.server.collector.openapi import description
 from requestcov.server.collector.quota import Quota
 from requestcov.server.collector.refusals import Refusal, later
-from requestcov.server.guard import guarded
 from requestcov.server.settings import Settings
 from requestcov.server.tokens import bearer, load_tokens
 from requestcov.sinks.sqlite import SqliteSink
@@ -50,8 +48,8 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="requestcov"'}
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def app(settings: Settings, path: str) -> ASGIApp:
-    """The collector.
+def app(settings: Settings, path: str) -> Starlette:
+    """The collector, without its guard.
 
     Args:
         path: of the SQLite store.
@@ -69,7 +67,7 @@ def app(settings: Settings, path: str) -> ASGIApp:
         exception_handlers={HTTPException: collector.astray},  # type: ignore[dict-item]
     )
     inner.router.redirect_slashes = False
-    return guarded(inner, hosts=hosts(settings.bind_host, settings.allowed_hosts))
+    return inner
 
 
 class Collector:

@@ -80,8 +80,13 @@ def dashboard(
 
 def serving(store: str, *, root: str | None, tokens: Tokens, hosts: Iterable[str]) -> ASGIApp:
     """The dashboard with everything given; see :func:`dashboard`, and :func:`guarded` for ``hosts``."""
+    return guarded(unguarded(store, root=root, tokens=tokens), hosts=hosts)
+
+
+def unguarded(store: str, *, root: str | None, tokens: Tokens) -> Starlette:
+    """The dashboard for an app that guards it itself."""
     site = _Site(Desk(store, root), Session(tokens))
-    app = Starlette(
+    return Starlette(
         routes=[
             *(Route(entry.path, partial(site.page, entry), methods=["GET"]) for entry in PAGES),
             Route("/live", site.live, methods=["GET"]),
@@ -94,7 +99,6 @@ def serving(store: str, *, root: str | None, tokens: Tokens, hosts: Iterable[str
         lifespan=site.lifespan,
         middleware=[Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3)],
     )
-    return guarded(app, hosts=hosts)
 
 
 class _Site:
