@@ -44,7 +44,8 @@ def can_be_made() -> str:
         )
     except OSError as error:
         return str(error)
-    return done.stderr.strip() and done.stderr.strip().splitlines()[-1] if done.returncode else ""
+    said = done.stderr.strip().splitlines() or [f"unshare ended with {done.returncode}"]
+    return said[-1] if done.returncode else ""
 
 
 class Network:
