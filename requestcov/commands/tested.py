@@ -21,7 +21,6 @@ from requestcov.analysis.measured import Elsewhere, Measured
 from requestcov.commands.asking import NothingFound, Refused
 from requestcov.config import Config
 from requestcov.record import format_lines
-from requestcov.scope import Scope
 
 
 def add_tests_text(command: argparse.ArgumentParser) -> None:
@@ -121,6 +120,9 @@ def beside_tests(evidence: Evidence, name: str, texts: Texts) -> Gap:
         DataError: the data file is missing, or not coverage.py's.
         NothingFound: it has no file that requests ran.
     """
+    # Here, for most who ask do not ask about tests, and the scope loads coverage.py.
+    from requestcov.scope import Scope
+
     scope = Scope(Config.load())
     data = read_tests(
         name, evidence.newest, lambda file: scope.measures(file) and not is_test(scope.path(file))

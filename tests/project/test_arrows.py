@@ -80,7 +80,18 @@ ARROWS = {
     "doctor": LIVE,
     "reports": MEASURING | {"_source", "analysis", "doctor", "storage"},
     "server": MEASURING
-    | {"", "_exclusions", "_source", "_source_cache", "analysis", "reading", "reports", "storage", "sinks", "wire"},
+    | {
+        "",
+        "_exclusions",
+        "_source",
+        "_source_cache",
+        "analysis",
+        "reading",
+        "reports",
+        "storage",
+        "sinks",
+        "wire",
+    },
     "commands": LIVE
     | {
         "_diff",
