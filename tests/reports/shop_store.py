@@ -88,8 +88,9 @@ def write_store(
     texts: Mapping[str, str | bytes] | None = None,
     seen: Mapping[str, int] | None = None,
     dropped: Mapping[str, int] | None = None,
+    earlier: Sequence[SourceFile] = (),
 ) -> str:
-    """Write one batch through the sink; returns the store's URL."""
+    """Write one batch through the sink, ``earlier`` texts too; returns the store's URL."""
     losses = dict(dropped or {})
     ledger = Ledger(
         worker="web-1:1",
@@ -112,7 +113,7 @@ def write_store(
     sources = tuple(SourceFile(name, digest_of(text), text) for name, text in contents.items())
     url = f"sqlite:///{path}"
     sink = open_sink(url)
-    sink.write(Batch(id="00", records=tuple(records), ledger=ledger, sources=sources))
+    sink.write(Batch(id="00", records=tuple(records), ledger=ledger, sources=(*sources, *earlier)))
     sink.close()
     return url
 

@@ -13,7 +13,7 @@ from requestcov.analysis.evidence import Selection
 from requestcov.errors import StoreError
 from requestcov.server.dashboard.answers import Question
 from requestcov.server.dashboard.desk import Desk, evidence
-from requestcov.server.dashboard.pages import endpoint, endpoints, files
+from requestcov.server.dashboard.pages import dead, endpoint, endpoints, files, hot, releases, search, thin
 
 EVERYTHING = Selection()
 
@@ -29,6 +29,11 @@ def prepare(desk: Desk) -> None:
             endpoints.coverage_of(EVERYTHING),
             files.files_of(EVERYTHING),
             evidence(EVERYTHING, by_failed=True),
+            search.functions_of(EVERYTHING),
+            hot.hot_of(EVERYTHING, "function"),
+            thin.thin_of(EVERYTHING),
+            dead.dead_of(EVERYTHING),
+            releases.each_of(EVERYTHING),
             Question("ahead", EVERYTHING, _of_the_busiest),
         )
 

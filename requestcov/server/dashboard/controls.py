@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from requestcov.server.dashboard.filters import COMMON, KEPT, tag
-from requestcov.server.dashboard.pages import BY_NAME, PAGES
+from requestcov.server.dashboard.pages import BY_NAME
 
 if TYPE_CHECKING:
     from requestcov.server.dashboard.view import View
 
-_DROPPED = {"at", "line"}
-"""Where the reader is in a table or text: of no use in another one."""
+_DROPPED = {"at"}
+"""Where the reader is in a table: of no use in another one."""
+
+EVERYWHERE = "Search everything"
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ class Form:
 
 
 def search(view: View) -> Search:
-    """The one of a page that can be searched, else the one of the first page."""
+    """The one of a page that can be searched, else the one that searches everything."""
     live = "q" in view.filters.values
-    entry = BY_NAME[view.page] if live else PAGES[0]
+    entry = BY_NAME[view.page if live else "search"]
     given = view.filters.given
     return Search(
         address=f"{view.root}{entry.path}",
@@ -69,7 +71,7 @@ def search(view: View) -> Search:
         if live
         else view.filters.kept,
         asked=given.get("q", "") if live else "",
-        placeholder=f"Search {entry.title.lower()}",
+        placeholder=EVERYWHERE if entry.name == "search" else f"Search {entry.title.lower()}",
         live=live,
     )
 

@@ -20,7 +20,11 @@ from requestcov.server.dashboard.pages import PAGES
 THEMES = ("auto", "light", "dark")
 THEME_COOKIE = "requestcov_theme"
 
-TYPES = {"style.css": "text/css; charset=utf-8", "script.js": "text/javascript; charset=utf-8"}
+TYPES = {
+    "style.css": "text/css; charset=utf-8",
+    "script.js": "text/javascript; charset=utf-8",
+    "ticks.js": "text/javascript; charset=utf-8",
+}
 """The files that pages load, and what they are."""
 
 

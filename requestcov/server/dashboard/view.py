@@ -174,6 +174,18 @@ class View:
         return controls.search(self)
 
     @property
+    def elsewhere(self) -> str | None:
+        """Where everything is searched for what this page's table is; None where nothing is searched."""
+        asked = self.filters.text("q") if "q" in self.filters.values and self.page != "search" else None
+        return None if asked is None else self.link("search", q=asked)
+
+    @property
+    def endpoint_choices(self) -> list[tuple[str, str]]:
+        """The endpoints to choose from, as an address holds them and as they are called."""
+        names = sorted(self.names.endpoints, key=lambda name: (name.partition(" ")[2], name))
+        return [(f.tag(name), name) for name in names]
+
+    @property
     def kept_query(self) -> str:
         """What every link goes on with, to be put after an address."""
         query = f.written(self.filters.kept)

@@ -105,3 +105,92 @@ class Growing:
     def close(self) -> None:
         """No more come."""
         self._sink.close()
+
+
+CART = """\
+LIMIT = 3
+
+
+def total(cart, coupon=None):
+    price = sum(cart)
+    if coupon:
+        price -= coupon.worth
+    log(price)
+    return price
+
+
+def ship(cart):
+    if len(cart) > LIMIT:
+        wait()
+    return cart
+
+
+def forget(cart):
+    cart.clear()
+    return None
+
+
+def audit(cart):
+    return sorted(cart)
+
+
+def debug(cart):  # pragma: no cover
+    print(cart)
+"""
+# Body lines: total 5 to 9, ship 13 to 15, forget 19 and 20, audit 24; debug is excluded.
+CART_2 = CART.replace("cart.clear()\n", "del cart[:]\n")
+LEGACY = """\
+from shop import cart
+
+
+def legacy(cart):
+    return cart
+"""
+
+
+def troubled(path: Path) -> str:
+    """One endpoint that fails with a coupon and is slow with a large cart, over nine days and two releases.
+
+    ``forget`` is never run and was edited by the second release; of ``legacy.py`` only the import ran.
+    """
+    texts = {"shop/cart.py": CART, "shop/legacy.py": LEGACY}
+    texts_2 = {**texts, "shop/cart.py": CART_2}
+    records = []
+    for n in range(450):
+        at = timedelta(hours=n // 2)
+        later = n >= 400
+        ran = {5, 6, 8, 9, 13, 15}
+        coupon, large = n % 15 == 3, n % 12 == 5 and not later
+        if coupon:
+            ran = ran - {8, 9, 13, 15} | {7}
+        elif large:
+            ran = ran | {14}
+        record_ = record(
+            "POST /cart",
+            {"shop/cart.py": ran, "shop/legacy.py": {1}},
+            texts=texts_2 if later else texts,
+            at=at,
+            status=500 if coupon else 200,
+            release="v2" if later else "v1",
+            service="desk" if n % 50 == 1 else "shop",
+        )
+        records.append(
+            replace(
+                record_,
+                error="shop.errors.CouponError" if coupon else None,
+                duration_ms=900.0 + n if large and not coupon else 10.0 + n % 7,
+                labels={"plan": "gold"} if n % 15 == 3 and n % 2 else {},
+                trace_id=f"{n:032x}",
+            )
+        )
+    records += [
+        record("GET /audit", {"shop/cart.py": {24}}, texts=texts, service="cron", release="v1"),
+    ]
+    text = CART.encode()
+    return write_store(
+        path,
+        records,
+        texts=texts_2,
+        seen={"POST /cart": 450, "GET /audit": 1},
+        earlier=[SourceFile("shop/cart.py", digest_of(text), text)],
+    )

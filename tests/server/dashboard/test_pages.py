@@ -23,7 +23,15 @@ ADDRESSES = {
     "endpoint": f"/endpoint?endpoint={ENDPOINT}",
     "files": "/files",
     "source": "/source?path=shop/views.py",
+    "suspects": f"/suspects?endpoint={quote('POST /orders')}",
+    "slow": f"/slow?endpoint={ENDPOINT}",
+    "dead": "/dead",
+    "releases": "/releases",
+    "hot": "/hot?by=line",
+    "thin": "/thin",
     "pipeline": "/pipeline",
+    "search": "/search?q=views",
+    "who": "/who?path=shop/views.py&line=8",
 }
 INJECTED = [
     "' OR 1=1 --",

@@ -39,7 +39,15 @@ PAGES: tuple[Entry, ...] = (
     Entry("endpoint", "/endpoint", "Endpoint"),
     Entry("files", "/files", "Files", "f"),
     Entry("source", "/source", "Source"),
+    Entry("suspects", "/suspects", "Suspects", "s"),
+    Entry("slow", "/slow", "Slow", "l"),
+    Entry("dead", "/dead", "Dead code", "d"),
+    Entry("releases", "/releases", "Releases", "r"),
+    Entry("hot", "/hot", "Hot", "h"),
+    Entry("thin", "/thin", "Thin", "t"),
     Entry("pipeline", "/pipeline", "Pipeline", "p"),
+    Entry("search", "/search", "Search", "w"),
+    Entry("who", "/who", "Who ran a line"),
 )
 """In the order of the navigation; the first is the dashboard's first page."""
 

@@ -47,7 +47,7 @@ function plan() {
 function inUse() {
   const selected = document.getSelection();
   const reading = selected && !selected.isCollapsed && main().contains(selected.anchorNode);
-  return reading || (main().contains(document.activeElement) && document.activeElement.matches("input, select, textarea"));
+  return reading || (main().contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), select, textarea"));
 }
 
 async function show(address) {
@@ -105,6 +105,21 @@ document.addEventListener("input", (event) => {
       if (error.name !== "AbortError") document.body.classList.add("away");
     }
   }, TYPING);
+});
+
+// Enter opens the first thing found, where a search is for things to open.
+document.addEventListener("keydown", async (event) => {
+  const field = event.target;
+  if (event.key !== "Enter" || !field.matches("[data-live-search]") || !main().querySelector("[data-results]")) return;
+  event.preventDefault();
+  const values = new URLSearchParams([...new FormData(field.form)].filter(([, value]) => value));
+  clearTimeout(typing);
+  try {
+    await show(`${field.form.action.split("?")[0]}?${values}`);
+  } catch {
+    return;
+  }
+  main().querySelector("[data-results] a.row")?.click();
 });
 
 // --- keys ---------------------------------------------------------------------------------------------------
