@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from requestcov.analysis.evidence import Evidence, Selection, Timings
-from requestcov.analysis.gather import gather, gather_timings, holders, runners
+from requestcov.analysis.evidence import Evidence, Selection, Timings, Traffic
+from requestcov.analysis.gather import gather, gather_timings, gather_traffic, holders, runners
 from requestcov.server.dashboard.answers import Answers, Question
 from requestcov.server.dashboard.sources import Sources
 from requestcov.server.dashboard.state import State
@@ -51,6 +51,10 @@ class Desk:
     def timings(self, selection: Selection) -> Timings:
         """For a ``compute``: how long the requests of the selection's endpoint took, and by which paths."""
         return self.answer(timings(selection))
+
+    def traffic(self, selection: Selection) -> Traffic:
+        """For a ``compute``: how the requests of the selection's endpoint ended, and by which paths."""
+        return self.answer(traffic(selection))
 
     def holders(self, selection: Selection) -> Callable[[str, Set[int]], int]:
         """As :func:`requestcov.analysis.gather.holders`."""
@@ -93,4 +97,14 @@ def timings(selection: Selection) -> Question[Timings]:
 
 def _timings(selection: Selection, desk: Desk) -> Timings:
     found = gather_timings(desk.place, selection, None)
+    return replace(found, evidence=replace(found.evidence, source=desk.source))
+
+
+def traffic(selection: Selection) -> Question[Traffic]:
+    """How the requests of the selection's endpoint ended, and by which paths."""
+    return Question("traffic", selection, partial(_traffic, selection))
+
+
+def _traffic(selection: Selection, desk: Desk) -> Traffic:
+    found = gather_traffic(desk.place, selection, None)
     return replace(found, evidence=replace(found.evidence, source=desk.source))

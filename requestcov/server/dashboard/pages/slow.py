@@ -65,7 +65,7 @@ def slow_of(
     """The ranking of the selection's endpoint."""
 
     def compute(desk: Desk) -> Answer:
-        found = desk.traffic(selection)
+        found = desk.timings(selection)
         return Answer(slow(found, threshold, formula), found.evidence)
 
     return Question("slow", (selection, threshold, formula), compute)

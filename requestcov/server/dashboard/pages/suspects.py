@@ -104,7 +104,7 @@ def suspects_of(
     """The ranking of the selection's endpoint."""
 
     def compute(desk: Desk) -> Answer:
-        found = desk.traffic(selection, alike=True)
+        found = desk.traffic(selection)
         return Answer(suspects(found, division(failing, label), formula), found.evidence, _labels(found))
 
     return Question("suspects", (selection, failing, label, formula), compute)
