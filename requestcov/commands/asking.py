@@ -26,7 +26,7 @@ DEFAULT_STORE = "sqlite:///requestcov.db"
 
 EXTRA = {
     "cli": {"jinja2": "an HTML report", "rich": "a terminal report", "unidiff": "reading a diff"},
-    "server": dict.fromkeys(("jinja2", "rich", "starlette", "uvicorn"), "the server"),
+    "server": dict.fromkeys(("jinja2", "prometheus_client", "rich", "starlette", "uvicorn"), "the server"),
 }
 """Packages that an extra brings, and what needs them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from requestcov.commands.asking import Refused, say
+from requestcov.commands.asking import Refused, needs_extra, say
 from requestcov.commands.writing import BUSY_SECONDS, path_of
 from requestcov.errors import SinkError
 from requestcov.sinks.sqlite import SqliteSink
@@ -31,7 +31,8 @@ FLAGS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The server's settings that concern the collector."""
-    from requestcov.server.settings import add_flags
+    with needs_extra("server"):
+        from requestcov.server.settings import add_flags
 
     add_flags(parser, FLAGS)
     parser.epilog = "Tokens are read from REQUESTCOV_WRITE_TOKENS and REQUESTCOV_READ_TOKENS, or from files."
@@ -39,14 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Listen, say where, and serve until a signal."""
-    try:
+    with needs_extra("server"):
         from requestcov.server import shows_pages
         from requestcov.server.running import run as serve
-    except ModuleNotFoundError as missing:
-        package = (missing.name or "").partition(".")[0]
-        if package == "requestcov":
-            raise
-        raise Refused(f"the collector needs the package {package}: pip install requestcov[server]") from None
     from requestcov.server.binding import address, listen, require_tokens
     from requestcov.server.settings import Settings, given
     from requestcov.server.tokens import load_tokens

@@ -19,7 +19,8 @@ ENDING_SECONDS = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Of which store, where, and for whom."""
-    from requestcov.server.settings import add_flags
+    with needs_extra("server"):
+        from requestcov.server.settings import add_flags
 
     add_flags(parser, ("store", "bind_host", "bind_port", "allowed_hosts", "read_token_file"))
     parser.add_argument(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -55,19 +57,16 @@ def test_a_wrong_flag_is_a_sentence(tmp_path: Path):
     assert "--port='http' cannot be used: allowed is a whole number from 0 to 65535." in said
 
 
-@pytest.mark.parametrize("package", ["starlette", "uvicorn", "jinja2"])
-def test_without_the_extra_one_sentence_says_what_to_install(
-    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-):
-    import sys
-
-    from requestcov.cli import main
-
-    for name in list(sys.modules):
-        if name.startswith("requestcov.server"):
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "requestcov.reports.html.environment", raising=False)
-    monkeypatch.setitem(sys.modules, package, None)
-    assert main(["serve", "--store", str(tmp_path / "s.db"), "--port", "0"]) == 2
-    said = f"the server needs the package {package}: pip install requestcov[server]"
-    assert said in capsys.readouterr().err
+@pytest.mark.parametrize("package", ["starlette", "uvicorn", "jinja2", "rich"])
+@pytest.mark.parametrize("command", ["serve", "collect"])
+def test_without_the_extra_one_sentence_says_what_to_install(command: str, package: str, tmp_path: Path):
+    code = f"import sys; sys.modules[{package!r}] = None; from requestcov.cli import main; sys.exit(main())"
+    process = subprocess.run(
+        [sys.executable, "-c", code, command, "--store", str(tmp_path / "s.db"), "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert process.returncode == 2
+    said = f"requestcov: the server needs the package {package}: pip install requestcov[server]\n"
+    assert process.stderr == said
