@@ -160,7 +160,7 @@ def troubled(path: Path) -> str:
         at = timedelta(hours=n // 2)
         later = n >= 400
         ran = {5, 6, 8, 9, 13, 15}
-        coupon, large = n % 15 == 3, n % 12 == 5 and not later
+        coupon, large = n % 15 == 3, n % 6 == 5 and not later
         if coupon:
             ran = ran - {8, 9, 13, 15} | {7}
         elif large:

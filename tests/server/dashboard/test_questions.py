@@ -34,7 +34,7 @@ def text_of(address: str) -> str:
 def test_suspects_of_an_endpoint_are_ranked_with_every_formula_and_the_source_around(trouble: str):
     text = text_of(f"{trouble}/suspects?endpoint={CART}")
     assert "Failing 30 an exception or a status of 500 and up Healthy 420 all other requests" in text
-    assert "total shop/cart.py:7 1 30 of 30 0 of 420 1.00 1.00 ∞ 1.00 <0.001" in text
+    assert "total shop/cart.py:7, 7-ended 1 30 of 30 0 of 420 1.00 1.00 ∞ 1.00 <0.001" in text
     assert "6 if coupon: in this tie: ▸ 7 price -= coupon.worth 8 log(price)" in text
 
 
@@ -64,9 +64,15 @@ def test_the_formula_orders_the_ranking(trouble: str):
         assert f'value="{formula}" selected' in page
 
 
+def test_functions_are_ranked_by_the_first_of_their_lines(trouble: str):
+    text = text_of(f"{trouble}/suspects?endpoint={CART}")
+    assert "The functions they ran Each by the first of its lines in the ranking." in text
+    assert text[text.index("The functions they ran") :].count("total shop/cart.py 1 30 0") == 1
+
+
 def test_without_an_endpoint_the_ones_that_fail_are_glanced_at(trouble: str):
     text = text_of(f"{trouble}/suspects")
-    assert "POST /cart total shop/cart.py:7 30 450 1.00 <0.001" in text
+    assert "POST /cart total shop/cart.py:7, 7-ended 30 450 1.00 <0.001" in text
     assert "No recorded request is such a one." in text_of(f"{trouble}/suspects?failing=status:404")
 
 
@@ -125,6 +131,7 @@ def test_dead_code_has_its_bound_its_days_and_why_it_is_no_surer(trouble: str):
         ("kind=excluded", ["debug"]),
         ("kind=function", ["forget", "legacy"]),
         ("kind=lines", []),
+        ("kind=jobs", []),
         ("sure=dead", ["legacy"]),
         ("sure=unsure", ["debug", "forget"]),
         ("path=shop/legacy.py", ["legacy"]),

@@ -30,6 +30,7 @@ KINDS = {
     "changed": "functions not run since edited",
     "imported": "functions of files only imported",
     "elsewhere": "functions that other requests run",
+    "jobs": "functions that look like a command or a job",
     "excluded": "functions excluded from coverage",
 }
 """``kind`` in the address -> in words."""
@@ -222,7 +223,12 @@ def _rows(found: Dead, keys: Mapping[tuple[str, int], Key], elsewhere: frozenset
 
     for item in found.functions:
         runs = keys[item.path, item.line] in elsewhere
-        kinds = {"function", *({"elsewhere"} if runs else ()), *_KIND.get(item.kind, ())}
+        kinds = {
+            "function",
+            *({"elsewhere"} if runs else ()),
+            *({"jobs"} if item.hint else ()),
+            *_KIND.get(item.kind, ()),
+        }
         yield Row(
             mark=mark("function", item.path, item.line),
             path=item.path,
@@ -238,7 +244,7 @@ def _rows(found: Dead, keys: Mapping[tuple[str, int], Key], elsewhere: frozenset
             since=item.watch.since,
             requests=item.watch.requests,
             sure="dead" if item.verdict is Verdict.DEAD else "unsure",
-            reason=item.reason,
+            reason="; ".join(filter(None, (item.reason, item.hint))) or None,
             item=item,
         )
     for part in found.lines:

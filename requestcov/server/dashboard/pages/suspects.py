@@ -178,6 +178,7 @@ def page(view: View) -> Mapping[str, object]:
         "clear_cut": any(one.rank.clear for _, _, ties in groups for one in ties),
         "more": view.here(top=min(longest, top + 40)) if longest > top else None,
         "link": link,
+        "top": top,
         "notes": _notes(found),
     }
 
