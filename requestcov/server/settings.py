@@ -279,10 +279,11 @@ def add_flags(command: argparse.ArgumentParser, names: Iterable[str]) -> None:
     """Declare the flags of some settings; one that is not given is not in the namespace."""
     for setting in (_BY_NAME[name] for name in names):
         if setting.flag:
+            word = setting.kind.upper().split()[-1]
             command.add_argument(
                 setting.flag,
                 dest=setting.name,
-                metavar=setting.kind.upper().split()[-1],
+                metavar="N" if word.isdigit() else word,
                 default=argparse.SUPPRESS,
                 help=_help(setting).replace("%", "%%"),
             )
