@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import threading
 import webbrowser
 
@@ -12,6 +13,9 @@ from requestcov.commands.asking import needs_extra, output
 DESCRIPTION = "The questions of the other commands as pages in a browser, which follow the store as it grows."
 
 PORT = 8321
+
+TURN = 0.0005
+"""Seconds after which an answer that is being worked out lets a page go first; Python's own are 0.005."""
 
 ENDING_SECONDS = 3
 """How long pages that are being made may take to end, once a signal came."""
@@ -38,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ConfigError: other machines could reach it and it would ask for no token, or it cannot listen.
     """
+    sys.setswitchinterval(TURN)
     with needs_extra("server"):
         import uvicorn
 
