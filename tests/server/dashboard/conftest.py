@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.reports.html.conftest import browser
 from tests.server.dashboard.stores import shop
+from tests.servers.harness import DEADLINE
 
 __all__ = ["browser"]
 
@@ -66,7 +68,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def page_of(address: str, **kwargs: object) -> httpx.Response:
     """A page, once what it shows is worked out."""
-    for _ in range(600):
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
         response = httpx.get(address, **kwargs)  # type: ignore[arg-type]
         if response.status_code != 202 and " data-pending>" not in response.text:
             return response
