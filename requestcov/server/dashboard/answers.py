@@ -57,7 +57,7 @@ class Answer(Generic[T]):
         value: the result.
         state: of the store when it was begun.
         at: when that was, by the clock of these answers, in seconds.
-        took: seconds that it took.
+        took: seconds of a processor that it took, however busy the machine was.
     """
 
     value: T
@@ -72,7 +72,7 @@ class Found(Generic[T]):
 
     Attributes:
         answer: the newest there is; None: there is none yet.
-        current: whether it is of the store as it is now, or good for some seconds more.
+        current: whether it is of the store as it is now.
         waiting: seconds since work on a first answer began; 0 when there is an answer.
     """
 
@@ -102,14 +102,20 @@ class Answers:
         state: what the store says of itself now; differs after a write.
         desk: what a question's ``compute`` is given.
         clock: seconds that never go back.
+        work: seconds that the calling thread has kept a processor busy.
     """
 
     def __init__(
-        self, state: Callable[[], str], desk: object, clock: Callable[[], float] = time.monotonic
+        self,
+        state: Callable[[], str],
+        desk: object,
+        clock: Callable[[], float] = time.monotonic,
+        work: Callable[[], float] = time.thread_time,
     ) -> None:
         self._state = state
         self._desk = desk
         self._clock = clock
+        self._work_done = work
         self._lock = threading.Lock()
         self._known: dict[str, OrderedDict[Question[Any], Answer[Any]]] = {}
         self._flights: dict[Question[Any], _Flight] = {}
@@ -129,7 +135,7 @@ class Answers:
         state = self._state()
         known = self._get(question)
         if known is not None and self._good(known, state):
-            return Found(known, True, 0.0)
+            return Found(known, known.state == state, 0.0)
         flight = self._start(question, SOON)
         try:
             return Found(flight.done.result(timeout=max(0.0, patience)), True, 0.0)
@@ -240,11 +246,11 @@ class Answers:
         stack: list[list[Answer[Any]]] = self._inside.__dict__.setdefault("stack", [])
         ground: list[Answer[Any]] = []
         stack.append(ground)
-        begun = self._clock()
+        begun, worked = self._clock(), self._work_done()
         try:
             state = self._state()
             value = flight.question.compute(self._desk)
-            took = self._clock() - begun
+            took = self._work_done() - worked
             # No answer is newer than what it stands on.
             oldest = min(ground, key=lambda answer: answer.at, default=None)
             if oldest is not None and oldest.state != state:

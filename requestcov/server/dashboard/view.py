@@ -199,7 +199,7 @@ class View:
 
     @property
     def age(self) -> float | None:
-        """Seconds since the oldest answer on the page was begun, if a newer one is being made."""
+        """Seconds since the oldest answer on the page was begun, if the store has changed since."""
         if not self.stale:
             return None
         return max((time.monotonic() - answer.at for answer in self.answers), default=None)
