@@ -39,8 +39,11 @@ PICTURES: Mapping[str, tuple[str, int, str]] = {
     "endpoints": ("/", 1280, "light"),
     "endpoints-dark": ("/", 1280, "dark"),
     "endpoint": (f"/endpoint?endpoint={CHECKOUT}", 1280, "light"),
-    "source": ("/source?path=shop/orders.py&by=failing", 1280, "light"),
+    "source": ("/source?path=shop/orders.py&by=failing#L132", 1280, "light"),
     "source-phone": ("/source?path=shop/orders.py#L140", 390, "dark"),
+    "suspects": (f"/suspects?endpoint={CHECKOUT}", 1280, "light"),
+    "dead": ("/dead", 1280, "light"),
+    "releases": ("/releases", 1280, "light"),
     "pipeline": ("/pipeline", 1280, "light"),
 }
 """Name -> the page, how wide, and in which colours."""
