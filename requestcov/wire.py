@@ -91,6 +91,56 @@ def decode(document: bytes) -> Batch:
     )
 
 
+def part_of(
+    document: Mapping[str, Any],
+    *,
+    id: str,
+    ledger: Mapping[str, Any],
+    records: Sequence[Mapping[str, Any]],
+    sources: Sequence[Mapping[str, Any]],
+) -> bytes:
+    """Some of the records and sources of a document, as one of its own with what those need.
+
+    They go on as they are: whether they can be understood is for whoever reads them to say.
+
+    Args:
+        document: as :func:`encode` made it, as objects.
+        id, ledger: those of the part.
+        records, sources: of the document's.
+    """
+    spectra: dict[int, int] = {}
+    blocks: dict[int, int] = {}
+    files: dict[int, int] = {}
+    told = [
+        {
+            **record,
+            "spectrum": spectra.setdefault(record["spectrum"], len(spectra)),
+            "background": None
+            if record["background"] is None
+            else spectra.setdefault(record["background"], len(spectra)),
+        }
+        for record in records
+    ]
+    paths = [
+        [blocks.setdefault(block, len(blocks)) for block in document["spectra"][number]] for number in spectra
+    ]
+    rows = []
+    for number in blocks:
+        file, *rest = document["blocks"][number]
+        rows.append([files.setdefault(file, len(files)), *rest])
+    part = {
+        **document,
+        "id": id,
+        "ledger": ledger,
+        "files": [document["files"][number] for number in files],
+        "blocks": rows,
+        "spectra": paths,
+        "records": told,
+        "sources": sources,
+    }
+    return json.dumps(part, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
 class _Tables:
     """What records have in common, numbered in the order of first use."""
 

@@ -27,7 +27,7 @@ from requestcov.record import Batch
 from requestcov.sinks import path as place
 from requestcov.sinks.http_answers import Refused, Unsent
 from requestcov.sinks.http_box import Parcel
-from requestcov.sinks.http_delivery import Delivery
+from requestcov.sinks.http_delivery import Delivery, Part
 from requestcov.sinks.http_losses import LOST, REJECTED
 from requestcov.sinks.http_spool import ADOPT_EVERY, Spool
 
@@ -220,7 +220,7 @@ class HttpSink:
                 raise
             self._unkept = None
 
-    def reject(self, part: Batch, body: bytes, why: str) -> None:
+    def reject(self, part: Part, body: bytes, why: str) -> None:
         """A part that cannot be divided is refused: put it aside and say so."""
         kept = self.spool.quarantine(part.id, body) if part.records else False
         what = "a record" if part.records else "the text of a file" if part.sources else "a ledger"
@@ -269,7 +269,7 @@ class _Kept:
     def deliver(self, records: int) -> None:
         self._sink.spool.deliver(self._parcel, records)
 
-    def reject(self, part: Batch, body: bytes, why: str) -> None:
+    def reject(self, part: Part, body: bytes, why: str) -> None:
         self._sink.spool.lose(self._parcel, REJECTED, len(part.records), part.id)
         self._sink.reject(part, body, why)
 
@@ -286,7 +286,7 @@ class _Unkept:
     def deliver(self, records: int) -> None:
         self._sink.spool.deliver_unkept(records)
 
-    def reject(self, part: Batch, body: bytes, why: str) -> None:
+    def reject(self, part: Part, body: bytes, why: str) -> None:
         self._sink.spool.lose_unkept(REJECTED, len(part.records))
         self._sink.reject(part, body, why)
 

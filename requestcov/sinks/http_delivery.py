@@ -5,7 +5,8 @@ crash is known to the collector; they go in order, and the ledger that each
 carries is the whole's less what is still to come of it. A single record that is
 refused goes to quarantine and is counted; the others pass. The last part is
 the ledger alone, which then tells of those refused. What is never answered
-may be too large for the way there, and is divided too.
+may be too large for the way there, and is divided too. Records are divided as
+they were written, and not understood: what is wrong with one is no other's harm.
 """
 
 from __future__ import annotations
@@ -14,15 +15,12 @@ import gzip
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from requestcov import wire
-from requestcov.reading import ledger_from_json
-from requestcov.record import Batch, Ledger, RequestRecord, SourceFile
 from requestcov.sinks.http_answers import Refused, Unsent
 from requestcov.sinks.http_losses import correct
-from requestcov.storage.lines import ledger_to_json
 
 if TYPE_CHECKING:
     from requestcov.sinks.http_client import Client
@@ -31,6 +29,15 @@ if TYPE_CHECKING:
 DIVIDE_AFTER = 4
 """Attempts in a row in the middle of which the connection breaks or time runs out, after which a
 batch is halved: some servers hang up on what is too large, and a slow line may never be done with it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of a batch: its records and sources as they stand in its document."""
+
+    id: str
+    records: tuple[Mapping[str, Any], ...]
+    sources: tuple[Mapping[str, Any], ...]
 
 
 class Office(Protocol):
@@ -42,7 +49,7 @@ class Office(Protocol):
     def deliver(self, records: int) -> None:
         """So many records of it are acknowledged."""
 
-    def reject(self, part: Batch, body: bytes, why: str) -> None:
+    def reject(self, part: Part, body: bytes, why: str) -> None:
         """A part that cannot be divided is refused."""
 
 
@@ -60,7 +67,8 @@ class Delivery:
         self._records = records
         self._body = body
         self._office = office
-        self._parts: list[Batch] | None = None
+        self._document: dict[str, Any] = {}
+        self._parts: list[Part] | None = None
         self._broken = 0
 
     @property
@@ -105,7 +113,7 @@ class Delivery:
         assert self._parts
         part = self._parts[-1]
         to_come = sum(len(later.records) for later in self._parts[:-1])
-        body = _pack(replace(part, ledger=self._ledger(part.ledger, to_come)))
+        body = self._pack(part, to_come)
         try:
             client.post(part.id, len(part.records), body)
         except Refused as refused:
@@ -130,15 +138,19 @@ class Delivery:
         if parts:
             self._parts[-1:] = reversed(parts)
 
-    def _whole(self) -> Batch:
-        return wire.decode(gzip.decompress(self._body))
+    def _whole(self) -> Part:
+        self._document = json.loads(gzip.decompress(self._body))
+        return Part(self._id, tuple(self._document["records"]), tuple(self._document["sources"]))
 
-    def _ledger(self, ledger: Ledger, to_come: int) -> Ledger:
-        told = ledger_to_json(ledger, ledger.seen)
-        told["stored"] -= to_come
-        told["pending"] += to_come
-        correct(told, self._office.lost())
-        return ledger_from_json(told)
+    def _pack(self, part: Part, to_come: int) -> bytes:
+        ledger = {**self._document["ledger"], "dropped": dict(self._document["ledger"]["dropped"])}
+        ledger["stored"] -= to_come
+        ledger["pending"] += to_come
+        correct(ledger, self._office.lost())
+        document = wire.part_of(
+            self._document, id=part.id, ledger=ledger, records=part.records, sources=part.sources
+        )
+        return gzip.compress(document, mtime=0)
 
 
 def corrected(body: bytes, lost: Mapping[str, int]) -> bytes:
@@ -151,34 +163,28 @@ def corrected(body: bytes, lost: Mapping[str, int]) -> bytes:
     return gzip.compress(json.dumps(data, separators=(",", ":")).encode("ascii"), mtime=0)
 
 
-def _divide(batch: Batch) -> list[Batch]:
+def _divide(batch: Part) -> list[Part]:
     """Two parts or three of a batch, in order; none when it cannot be divided."""
     records, sources = batch.records, batch.sources
     if records and sources:
-        first = _part(batch, "sources", records=(), sources=sources)
+        first = replace(_part(batch, "sources"), sources=sources)
         return [first, *_halves(replace(batch, sources=()))]
     return _halves(batch) if len(records) + len(sources) > 1 else []
 
 
-def _halves(batch: Batch) -> list[Batch]:
+def _halves(batch: Part) -> list[Part]:
     middle, half = (len(batch.records) + 1) // 2, (len(batch.sources) + 1) // 2
     halves = [
-        _part(batch, "0", records=batch.records[:middle], sources=batch.sources[:half]),
-        _part(batch, "1", records=batch.records[middle:], sources=batch.sources[half:]),
+        replace(_part(batch, "0"), records=batch.records[:middle], sources=batch.sources[:half]),
+        replace(_part(batch, "1"), records=batch.records[middle:], sources=batch.sources[half:]),
     ]
     return [part for part in halves if part.records or part.sources]
 
 
-def _part(
-    batch: Batch, name: str, *, records: tuple[RequestRecord, ...], sources: tuple[SourceFile, ...]
-) -> Batch:
-    part = uuid.uuid5(uuid.UUID(batch.id), name).hex
-    return replace(batch, id=part, records=records, sources=sources)
+def _part(batch: Part, name: str) -> Part:
+    """A part with nothing in it yet; its id follows from the batch's."""
+    return Part(uuid.uuid5(uuid.UUID(batch.id), name).hex, (), ())
 
 
-def _ledger_alone(batch: Batch) -> Batch:
-    return _part(batch, "ledger", records=(), sources=())
-
-
-def _pack(batch: Batch) -> bytes:
-    return gzip.compress(wire.encode(batch), mtime=0)
+def _ledger_alone(batch: Part) -> Part:
+    return _part(batch, "ledger")

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -54,11 +55,15 @@ class Exchange:
     def __init__(self, handler: BaseHTTPRequestHandler, body: bytes | None, kept: Kept) -> None:
         self.headers = handler.headers
         self.body = body or b""
-        if body is not None:
-            self.batch = decode(gzip.decompress(body))
+        self.document = b"" if body is None else gzip.decompress(body)
         self.kept = kept
         self.wire = handler.wfile
         self._handler = handler
+
+    @cached_property
+    def batch(self) -> Batch:
+        """What was sent."""
+        return decode(self.document)
 
     def raw(self, data: bytes) -> None:
         """Bytes as they are, and the end of the connection."""

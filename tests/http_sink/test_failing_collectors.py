@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -261,6 +262,26 @@ def test_31_a_poison_record_goes_to_quarantine_and_the_others_pass(tmp_path: Pat
         until(lambda: caplog.messages)
         assert "refuses a record for good" in caplog.text
         assert f"{code} record 7 is from the year 9999" in caplog.text
+
+
+def test_31_a_record_that_nobody_can_read_harms_no_other(tmp_path: Path) -> None:
+    def assemble(number):
+        made = record(number)
+        return replace(made, seq=-1) if number == 7 else made
+
+    def strict(exchange):
+        if b'"seq":-1' in exchange.document:
+            exchange.answer(422)
+        else:
+            ok(exchange)
+
+    with collector() as there, App(there.url, tmp_path, assemble=assemble, batch_size=20) as app:
+        there.always = strict
+        app.put(30)
+        assert app.flush()
+        assert len(there.kept.records) == 29
+        told = there.kept.ledgers[app.pipeline.boot]
+        assert (told.sampled, told.stored, told.dropped, told.pending) == (30, 29, {"rejected": 1}, 0)
 
 
 def test_31_when_every_record_is_poison_the_ledger_still_arrives(tmp_path: Path) -> None:

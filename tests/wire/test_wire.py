@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from requestcov.reading import Blocks, read_block
 from requestcov.record import Batch, Block, SourceFile, format_lines
-from requestcov.wire import decode, encode
+from requestcov.wire import decode, encode, part_of
 from tests.storage.samples import MODELS, OTHER, VIEWS, ledger, record
 
 BATCH = Batch(
@@ -253,3 +253,18 @@ def test_blocks_that_were_read_are_forgotten_before_they_fill_the_memory():
         blocks.read("b.py", "", str(line))
     assert sum(len(key[2]) for key in blocks._known) < 1000
     assert blocks.read("a.py", "", "1-3") is not first
+
+
+def test_a_part_of_a_document_has_its_records_and_what_they_need_alone():
+    whole = json.loads(encode(BATCH))
+    for chosen in ((0,), (2,), (1, 2), (4,), ()):
+        part = part_of(
+            whole,
+            id="ef" * 16,
+            ledger=whole["ledger"],
+            records=[whole["records"][n] for n in chosen],
+            sources=whole["sources"][:1],
+        )
+        records = tuple(BATCH.records[n] for n in chosen)
+        alike = replace(BATCH, id="ef" * 16, records=records, sources=BATCH.sources[:1])
+        assert part == encode(alike)
