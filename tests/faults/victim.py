@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 
+import requestcov.sinks.file  # noqa: F401  # An app opens its sinks while it has all it needs.
 from requestcov.config import Config
 from requestcov.pipeline import Pipeline
 from requestcov.sinks import open_sink

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import signal
 import socket
 import ssl
 import stat
@@ -484,6 +485,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "child\n"
+            assert process.wait(timeout=30) == -signal.SIGKILL
             there.always = ok
             with App(there.url, tmp_path) as app:
                 app.put()

@@ -97,8 +97,15 @@ def test_no_recording_and_no_variable_leaks_into_the_next_request_on_a_connectio
         with server.connect() as connection, connection.makefile("rb") as stream:
             answers[way] = []
             for asked in (way, "bare", "unsampled"):
-                connection.sendall(f"GET /recording HTTP/1.1\r\nHost: x\r\nX-Way: {asked}\r\n\r\n".encode())
-                head = b"".join(itertools.takewhile(lambda line: line.strip(), stream))
+                try:
+                    connection.sendall(
+                        f"GET /recording HTTP/1.1\r\nHost: x\r\nX-Way: {asked}\r\n\r\n".encode()
+                    )
+                    head = b"".join(itertools.takewhile(lambda line: line.strip(), stream))
+                except ConnectionError:
+                    if not answers[way]:
+                        raise
+                    head = b""
                 if not head:
                     break  # the server keeps no connections alive
                 length = re.search(rb"(?i)content-length: (\d+)", head)
