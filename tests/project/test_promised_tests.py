@@ -1,4 +1,4 @@
-"""docs/faults.md names a test for every fault, and each of these tests is there."""
+"""docs/faults.md and docs/security.md name a test for all they say, and each of these tests is there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.project.package import ROOT
 
 PAGE = (ROOT / "docs" / "faults.md").read_text()
 ROWS = re.findall(r"^\| (\d+) \| [^|]+ \| [^|]+ \| ([^|]+) \|$", PAGE, re.MULTILINE)
-NAMED = re.findall(r"`(tests/[^`]+)`", PAGE)
+PROMISES = (ROOT / "docs" / "security.md").read_text()
+PROMISED = re.findall(r"^\| [A-Z][^|]+ \| [^|]+ \| ([^|]+) \|$", PROMISES, re.MULTILINE)
+NAMED = re.findall(r"`(tests/[^`]+)`", PAGE + PROMISES)
 
 
 @cache
@@ -29,10 +31,11 @@ def names_in(path: str) -> set[str]:
 
 def test_faults_are_numbered_and_none_comes_twice():
     assert [int(number) for number, _ in ROWS] == list(range(1, 48))
+    assert len(PROMISED) == PROMISES.count("\n| ") - 2  # less the head of the table
 
 
-@pytest.mark.parametrize("proof", [row[1] for row in ROWS], ids=[row[0] for row in ROWS])
-def test_every_fault_has_a_test_and_nothing_else_for_proof(proof: str) -> None:
+@pytest.mark.parametrize("proof", [*(row[1] for row in ROWS), *PROMISED])
+def test_every_fault_and_every_promise_has_a_test_and_nothing_else_for_proof(proof: str) -> None:
     assert re.fullmatch(r"`tests/[^` ]+`( `tests/[^` ]+`)*", proof)
 
 
