@@ -138,6 +138,7 @@ class Collector:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 try:
                     exchange = Exchange(self, body, outer.kept)
+                    json.loads(exchange.document)
                 except (ValueError, OSError, EOFError):
                     outer.unreadable(Exchange(self, None, outer.kept))
                     return
