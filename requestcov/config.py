@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -299,7 +299,7 @@ class Config:
     def __post_init__(self) -> None:
         for option in OPTIONS:
             given = getattr(self, option.name)
-            object.__setattr__(self, option.name, _parse(option, given, option.name))
+            object.__setattr__(self, option.name, parse_option(option, given, option.name))
 
     def __repr__(self) -> str:
         return f"Config({', '.join(f'{name}={text!r}' for name, text in self.shown().items())})"
@@ -311,16 +311,12 @@ class Config:
         Raises:
             ConfigError: naming the variable or option, the value, and what is allowed.
         """
-        environ = os.environ if environ is None else environ
-        values: dict[str, Any] = {}
-        for name in sorted(environ):
-            if not name.startswith(PREFIX) or name in SERVER_VARIABLES or is_others(name, environ[name]):
-                continue
-            option = _BY_NAME.get(name[len(PREFIX) :].lower())
-            if option is None or option.variable != name:
-                raise ConfigError(_unknown(name, lambda option: option.variable))
-            if environ[name].strip():
-                values[option.name] = _parse(option, environ[name].strip(), name)
+        values = read_variables(
+            os.environ if environ is None else environ,
+            OPTIONS,
+            SERVER_VARIABLES,
+            lambda name: _unknown(name, lambda option: option.variable),
+        )
         for name, value in options.items():
             if name not in _BY_NAME:
                 raise ConfigError(_unknown(name, lambda option: option.name))
@@ -349,7 +345,42 @@ def redact(text: str) -> str:
     return re.sub(r"(://[^\s?,]*)\?[^\s,'\"]+", r"\1?(hidden)", text)
 
 
-def _parse(option: Option, value: object, said: str) -> Any:
+def read_variables(
+    environ: Mapping[str, str],
+    options: Iterable[Option],
+    others: Container[str],
+    unknown: Callable[[str], str],
+) -> dict[str, Any]:
+    """The values that an environment gives to the options of a table, by name.
+
+    Args:
+        others: variables that belong to another table.
+        unknown: what is said of a variable that belongs to none.
+
+    Raises:
+        ConfigError: naming the variable, the value, and what is allowed.
+    """
+    known = {option.variable: option for option in options}
+    values: dict[str, Any] = {}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name in others or is_others(name, environ[name]):
+            continue
+        if name not in known:
+            raise ConfigError(unknown(name))
+        if environ[name].strip():
+            values[known[name].name] = parse_option(known[name], environ[name].strip(), name)
+    return values
+
+
+def parse_option(option: Option, value: object, said: str) -> Any:
+    """The value of an option.
+
+    Args:
+        said: what the option was called where the value was given.
+
+    Raises:
+        ConfigError: naming that, the value, and what is allowed.
+    """
     try:
         return option.parse(value)
     except ValueError as allowed:

@@ -17,8 +17,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from requestcov._values import has_controls, integer, number
-from requestcov.config import OPTIONS, PREFIX, SERVER_VARIABLES, Config, Option, is_others
-from requestcov.errors import ConfigError
+from requestcov.config import OPTIONS, SERVER_VARIABLES, Config, Option, parse_option, read_variables
 
 DEFAULT_STORE = "sqlite:///requestcov.db"
 
@@ -235,7 +234,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for setting in SETTINGS:
-            value = _parse(setting, getattr(self, setting.name), setting.name)
+            value = parse_option(setting, getattr(self, setting.name), setting.name)
             object.__setattr__(self, setting.name, value)
 
     @classmethod
@@ -246,15 +245,7 @@ class Settings:
             ConfigError: naming the variable or setting, the value, and what is allowed.
         """
         environ = os.environ if environ is None else environ
-        values: dict[str, Any] = {}
-        for name in sorted(environ):
-            if not name.startswith(PREFIX) or name in _APPS or is_others(name, environ[name]):
-                continue
-            if name not in SERVER_VARIABLES:
-                raise ConfigError(_unknown(name))
-            setting = _BY_NAME[name.removeprefix(PREFIX).lower()]
-            if environ[name].strip():
-                values[setting.name] = _parse(setting, environ[name].strip(), name)
+        values = read_variables(environ, SETTINGS, _APPS, _unknown)
         return cls(**values | given)
 
     def place(self) -> str:
@@ -296,7 +287,7 @@ def given(options: argparse.Namespace) -> dict[str, Any]:
         ConfigError: naming the flag, the value, and what is allowed.
     """
     return {
-        setting.name: _parse(setting, getattr(options, setting.name), setting.flag)
+        setting.name: parse_option(setting, getattr(options, setting.name), setting.flag)
         for setting in SETTINGS
         if setting.flag and hasattr(options, setting.name)
     }
@@ -305,14 +296,6 @@ def given(options: argparse.Namespace) -> dict[str, Any]:
 def _help(setting: Setting) -> str:
     default = "" if setting.default in ("", ()) else f" Default: {setting.default}."
     return f"{setting.help}{default} ({setting.variable})"
-
-
-def _parse(setting: Setting, value: object, said: str) -> Any:
-    try:
-        return setting.parse(value)
-    except ValueError as allowed:
-        shown = "(hidden)" if setting.secret else repr(value)[:200]
-        raise ConfigError(f"{said}={shown} cannot be used: allowed is {allowed}.") from None
 
 
 def _unknown(name: str) -> str:
