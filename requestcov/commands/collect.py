@@ -45,11 +45,10 @@ def run(options: argparse.Namespace) -> None:
         from requestcov.server.running import run as serve
     from requestcov.server.binding import address, listen, require_tokens
     from requestcov.server.settings import Settings, given
-    from requestcov.server.tokens import load_tokens
 
     settings = Settings.load(**given(options))
-    write = load_tokens(settings.write_tokens, settings.write_token_file, "REQUESTCOV_WRITE_TOKENS")
-    load_tokens(settings.read_tokens, settings.read_token_file, "REQUESTCOV_READ_TOKENS")
+    write = settings.writers()
+    settings.readers()
     require_tokens(settings.bind_host, write, "write")
     place = settings.place()
     _try_store(place)

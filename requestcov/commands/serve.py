@@ -50,10 +50,9 @@ def run(options: argparse.Namespace) -> None:
         from requestcov.server.dashboard.app import serving
         from requestcov.server.logs import LOGGING
         from requestcov.server.settings import Settings, given
-        from requestcov.server.tokens import load_tokens
     told = given(options)
     settings = Settings.load(**told)
-    tokens = load_tokens(settings.read_tokens, settings.read_token_file, "REQUESTCOV_READ_TOKENS")
+    tokens = settings.readers()
     binding.require_tokens(settings.bind_host, tokens, "read")
     port = settings.bind_port if "bind_port" in told or "REQUESTCOV_BIND_PORT" in os.environ else PORT
     app = serving(

@@ -21,7 +21,6 @@ from requestcov.server.collector.app import app as collecting
 from requestcov.server.dashboard.app import dashboard, unguarded
 from requestcov.server.guard import guarded
 from requestcov.server.settings import Settings
-from requestcov.server.tokens import Tokens, load_tokens
 from requestcov.sinks.path import parse_file_url
 
 __all__ = ["collector", "dashboard"]
@@ -50,7 +49,7 @@ def collector(settings: Settings | None = None) -> ASGIApp:
     inner = collecting(settings, path)
     app: ASGIApp = inner
     if shows_pages(settings):
-        readers = _readers(settings)
+        readers = settings.readers()
         app = _Both(inner, unguarded(path, root=None, tokens=readers), open_here=not readers)
     return guarded(app, hosts=hosts(settings.bind_host, settings.allowed_hosts))
 
@@ -61,12 +60,7 @@ def shows_pages(settings: Settings) -> bool:
     Raises:
         ConfigError: a token cannot be used.
     """
-    write = load_tokens(settings.write_tokens, settings.write_token_file, "REQUESTCOV_WRITE_TOKENS")
-    return bool(_readers(settings)) or not write
-
-
-def _readers(settings: Settings) -> Tokens:
-    return load_tokens(settings.read_tokens, settings.read_token_file, "REQUESTCOV_READ_TOKENS")
+    return bool(settings.readers()) or not settings.writers()
 
 
 class _Both:

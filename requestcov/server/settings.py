@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from requestcov._values import has_controls, integer, number
 from requestcov.config import OPTIONS, SERVER_VARIABLES, Config, Option, parse_option, read_variables
+from requestcov.server.tokens import Tokens, load_tokens
 
 DEFAULT_STORE = "sqlite:///requestcov.db"
 
@@ -256,6 +257,22 @@ class Settings:
         """
         sinks = () if self.store else Config.load().sinks
         return self.store or next((sink for sink in sinks if sink.startswith("sqlite:")), DEFAULT_STORE)
+
+    def writers(self) -> Tokens:
+        """Who may send.
+
+        Raises:
+            ConfigError: as :func:`load_tokens`.
+        """
+        return load_tokens(self.write_tokens, self.write_token_file, "REQUESTCOV_WRITE_TOKENS")
+
+    def readers(self) -> Tokens:
+        """Who may look.
+
+        Raises:
+            ConfigError: as :func:`load_tokens`.
+        """
+        return load_tokens(self.read_tokens, self.read_token_file, "REQUESTCOV_READ_TOKENS")
 
     def environment(self) -> dict[str, str]:
         """The variables from which :meth:`load` makes the same settings, for processes started."""

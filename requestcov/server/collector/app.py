@@ -27,7 +27,7 @@ from requestcov.server.collector.openapi import description
 from requestcov.server.collector.quota import Quota
 from requestcov.server.collector.refusals import Refusal, later
 from requestcov.server.settings import Settings
-from requestcov.server.tokens import bearer, load_tokens
+from requestcov.server.tokens import bearer
 from requestcov.sinks.sqlite import SqliteSink
 from requestcov.wire import PATH
 
@@ -74,8 +74,8 @@ class Collector:
     """One process of the collector: its parts, and an answer for each path."""
 
     def __init__(self, settings: Settings, path: str) -> None:
-        self._write = load_tokens(settings.write_tokens, settings.write_token_file, "REQUESTCOV_WRITE_TOKENS")
-        self._read = load_tokens(settings.read_tokens, settings.read_token_file, "REQUESTCOV_READ_TOKENS")
+        self._write = settings.writers()
+        self._read = settings.readers()
         require_tokens(settings.bind_host, self._write, "write")
         self._open = not self._write and not self._read
         self.metrics = Metrics()

@@ -42,7 +42,7 @@ from requestcov.server.dashboard.session import COOKIE, LASTS, Session
 from requestcov.server.dashboard.view import Pending, View, prefix
 from requestcov.server.guard import guarded
 from requestcov.server.settings import Settings
-from requestcov.server.tokens import Tokens, load_tokens
+from requestcov.server.tokens import Tokens
 
 LARGEST_FORM = 4096
 """Bytes of a form that is read."""
@@ -72,7 +72,7 @@ def dashboard(
     """
     if read_tokens is None:
         settings = Settings.load()
-        tokens = load_tokens(settings.read_tokens, settings.read_token_file, "REQUESTCOV_READ_TOKENS")
+        tokens = settings.readers()
     else:
         tokens = Tokens(read_tokens, "read_tokens")
     return serving(store, root=root, tokens=tokens, hosts=tuple(allowed_hosts) or ("*",))
