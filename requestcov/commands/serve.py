@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
 
         from requestcov.server import binding
         from requestcov.server.dashboard.app import serving
-        from requestcov.server.logs import LOGGING
+        from requestcov.server.running import configured
         from requestcov.server.settings import Settings, given
     told = given(options)
     settings = Settings.load(**told)
@@ -67,13 +67,4 @@ def run(options: argparse.Namespace) -> None:
     output().flush()
     if options.open:
         threading.Thread(target=webbrowser.open, args=(f"{address}/",), daemon=True).start()
-    config = uvicorn.Config(
-        app,
-        lifespan="on",
-        log_config=LOGGING,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=ENDING_SECONDS,
-    )
-    uvicorn.Server(config).run(sockets=[listening])
+    uvicorn.Server(configured(app, ENDING_SECONDS)).run(sockets=[listening])

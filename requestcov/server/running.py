@@ -10,8 +10,10 @@ import os
 import shutil
 import tempfile
 from socket import socket
+from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from requestcov.server.connections import PunctualProtocol
@@ -22,6 +24,25 @@ ENDING_SECONDS = 30
 """How long requests that have begun may take to end, once a signal came."""
 
 
+def configured(app: ASGIApp | str, ending: int, **more: Any) -> uvicorn.Config:
+    """How uvicorn serves an app of ours.
+
+    Args:
+        ending: seconds that requests which have begun may take to end, once a signal came.
+        more: of uvicorn's options.
+    """
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        log_config=LOGGING,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=ending,
+        **more,
+    )
+
+
 def run(factory: str, settings: Settings, listening: socket) -> None:
     """Serve until a signal.
 
@@ -29,17 +50,8 @@ def run(factory: str, settings: Settings, listening: socket) -> None:
         factory: ``module:name`` of a callable that makes the app from its environment.
     """
     os.environ.update(settings.environment())
-    config = uvicorn.Config(
-        factory,
-        factory=True,
-        lifespan="on",
-        workers=settings.workers,
-        log_config=LOGGING,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        http=PunctualProtocol,
-        timeout_graceful_shutdown=ENDING_SECONDS,
+    config = configured(
+        factory, ENDING_SECONDS, factory=True, workers=settings.workers, http=PunctualProtocol
     )
     if settings.workers == 1:
         uvicorn.Server(config).run(sockets=[listening])
