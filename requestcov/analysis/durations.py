@@ -8,34 +8,34 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate
 
-FEW = 500
-"""Sorted lists in which a median is searched; more of them are merged, for then they are short."""
+SHORT = 30
+"""Lists shorter than this in the mean are merged; in longer ones a number is searched for."""
+
+Weighed = tuple[float, Sequence[int]]
+"""How many requests each stands for, and how long each took, ascending."""
 
 
-def percentile(durations: Sequence[float], weights: Sequence[float], share: float) -> float | None:
+def percentile(groups: Sequence[Weighed], share: float) -> int | None:
     """The smallest duration that at least this share of the weight does not exceed; None of nothing.
 
     Args:
-        durations: in any order.
-        weights: of the same requests.
+        groups: the requests, those of one weight together or not.
         share: 0 to 1.
     """
-    if not durations:
+    weights = {weight for weight, durations in groups if durations}
+    if not weights:
         return None
-    # What is left of sums of weights is never quite 0: a billionth of a request is none.
-    if weights.count(weights[0]) == len(weights):
-        at = math.ceil(share * len(durations) - 1e-9)
-        return sorted(durations)[max(at, 1) - 1]
-    ordered = sorted(zip(durations, weights, strict=True))
-    left = share * math.fsum(weights)
-    for duration, weight in ordered:
-        left -= weight
-        if left <= 1e-9 * weight:
-            return duration
-    return ordered[-1][0]
+    if len(weights) == 1:
+        # Whatever it is, they count alike, and whole numbers add up without rounding.
+        weights = {1.0}
+        groups = [(1.0, durations) for _, durations in groups]
+    whole = math.fsum(weight * len(durations) for weight, durations in groups)
+    # Sums of weights are rounded: a billionth of a request is none.
+    return _smallest(groups, share * whole - 1e-9 * min(weights))
 
 
 def median(lists: Sequence[Sequence[int]]) -> float | None:
@@ -43,19 +43,34 @@ def median(lists: Sequence[Sequence[int]]) -> float | None:
     size = sum(map(len, lists))
     if not size:
         return None
-    if len(lists) > FEW:
-        together = sorted(chain.from_iterable(lists))
-        return (together[(size - 1) // 2] + together[size // 2]) / 2
-    return (_smallest(lists, (size - 1) // 2) + _smallest(lists, size // 2)) / 2
+    groups = [(1.0, numbers) for numbers in lists]
+    return (_smallest(groups, (size - 1) // 2 + 1) + _smallest(groups, size // 2 + 1)) / 2
 
 
-def _smallest(lists: Sequence[Sequence[int]], above: int) -> int:
-    """The smallest number that more than so many numbers do not exceed, by bisection of the values."""
-    some = [numbers for numbers in lists if numbers]
-    low, high = min(numbers[0] for numbers in some), max(numbers[-1] for numbers in some)
+def _smallest(groups: Sequence[Weighed], wanted: float) -> int:
+    """The smallest duration for which those up to it weigh so much; else the longest."""
+    if _short(groups):
+        merged: defaultdict[float, list[int]] = defaultdict(list)
+        for weight, durations in groups:
+            merged[weight] += durations
+        groups = [(weight, sorted(durations)) for weight, durations in merged.items()]
+    if _short(groups):
+        ordered = sorted((duration, weight) for weight, durations in groups for duration in durations)
+        sums = accumulate(weight for _, weight in ordered)
+        return next((ordered[at][0] for at, reached in enumerate(sums) if reached >= wanted), ordered[-1][0])
+    return _searched([group for group in groups if group[1]], wanted)
+
+
+def _short(groups: Sequence[Weighed]) -> bool:
+    return sum(len(durations) for _, durations in groups) < SHORT * len(groups)
+
+
+def _searched(groups: Sequence[Weighed], wanted: float) -> int:
+    """The same by bisection of the values, none of the lists empty."""
+    low, high = min(durations[0] for _, durations in groups), max(durations[-1] for _, durations in groups)
     while low < high:
         middle = (low + high) // 2
-        if sum(bisect_right(numbers, middle) for numbers in some) > above:
+        if math.fsum(weight * bisect_right(durations, middle) for weight, durations in groups) >= wanted:
             high = middle
         else:
             low = middle + 1

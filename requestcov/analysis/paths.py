@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
 from textwrap import dedent
 
 from requestcov._source import Function, Source
@@ -66,7 +65,7 @@ class _Group:
 
     @cached_property
     def weight(self) -> float:
-        return math.fsum(chain.from_iterable(some.weights for some in self.timed))
+        return _weight(self.timed)
 
     @cached_property
     def failed(self) -> int:
@@ -74,15 +73,13 @@ class _Group:
 
     @cached_property
     def failing(self) -> float:
-        weights = chain.from_iterable(some.weights for some in self.timed if some.failed)
-        return fraction_of(math.fsum(weights), self.weight) if self.failed else 0.0
+        failed = [some for some in self.timed if some.failed]
+        return fraction_of(_weight(failed), self.weight) if failed else 0.0
 
     @property
     def median_ms(self) -> float:
         """The weighted median: the shortest duration that half of the weight does not exceed."""
-        durations = [*chain.from_iterable(some.durations for some in self.timed)]
-        weights = [*chain.from_iterable(some.weights for some in self.timed)]
-        return (percentile(durations, weights, 0.5) or 0.0) / 1000
+        return (percentile([(some.weight, some.durations) for some in self.timed], 0.5) or 0.0) / 1000
 
 
 def paths_of(timings: Timings, most: int | None = None) -> Paths:
@@ -175,6 +172,11 @@ class _Pieces:
                     self._pieces.append(piece)
             self._of_block[number, without] = found
         return self._of_block[number, without]
+
+
+def _weight(timed: Iterable[Timed]) -> float:
+    """Requests that they stand for."""
+    return math.fsum(some.weight * len(some.durations) for some in timed)
 
 
 def _later(timings: Timings, background: int | None) -> dict[tuple[str, str], frozenset[int]]:
@@ -279,14 +281,14 @@ def _folded(groups: Sequence[_Group], whole: float) -> Folded:
 
 def _background(timings: Timings, whole: float) -> tuple[Background, ...]:
     evidence = timings.evidence
-    weights: dict[int, list[float]] = defaultdict(list)
+    followed: dict[int, list[Timed]] = defaultdict(list)
     for some in timings.timed:
         if some.background is not None:
-            weights[some.background] += some.weights
+            followed[some.background].append(some)
     lines: dict[tuple[str, int], set[int]] = defaultdict(set)
-    counts: dict[tuple[str, int], list[float]] = defaultdict(list)
+    ran_by: dict[tuple[str, int], list[Timed]] = defaultdict(list)
     known: dict[tuple[str, int], Function] = {}
-    for background, ran_by in weights.items():
+    for background, timed in followed.items():
         for (path, digest), ran in _later(timings, background).items():
             place = evidence.placement(path, digest) or {}
             now = frozenset(place[line] for line in ran if line in place)
@@ -294,15 +296,15 @@ def _background(timings: Timings, whole: float) -> tuple[Background, ...]:
                 key = (path, function.line)
                 known[key] = function
                 lines[key] |= now & function.body
-                counts[key] += ran_by
+                ran_by[key] += timed
     found = [
         Background(
             path=path,
             name=function.name,
             line=function.line,
             lines=tuple(sorted(lines[path, line])),
-            requests=len(counts[path, line]),
-            share=fraction_of(math.fsum(counts[path, line]), whole),
+            requests=sum(len(some.durations) for some in ran_by[path, line]),
+            share=fraction_of(_weight(ran_by[path, line]), whole),
         )
         for (path, line), function in known.items()
     ]

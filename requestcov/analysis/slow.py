@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from requestcov.analysis.contrast import Groups, contrast
 from requestcov.analysis.durations import median, percentile
@@ -90,11 +89,7 @@ def slow(
     sound = [some for some in timings.timed if not some.failed]
     limit = threshold_ms
     if limit is None:
-        found = percentile(
-            [*chain.from_iterable(some.durations for some in sound)],
-            [*chain.from_iterable(some.weights for some in sound)],
-            PERCENTILE,
-        )
+        found = percentile([(some.weight, some.durations) for some in sound], PERCENTILE)
         limit = None if found is None else found / 1000
     durations = _by_spectrum(sound)
     apart = sum(len(some.durations) for some in timings.timed if some.failed)

@@ -213,22 +213,22 @@ class Sample(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """Recorded requests of one release that took the same execution path, and how long each took.
+    """Recorded requests of one release and weight on the same execution path, and how long each took.
 
     Attributes:
         failed: whether they failed; all did, or none.
         spectrum: id of the execution path.
         background: id of the part of it that ran after the response, or None.
-        durations: until the response was complete, in µs; in no order.
-        weights: how many requests each stands for.
+        weight: how many requests each stands for.
+        durations: until the response was complete, in µs; ascending.
     """
 
     release: str
     failed: bool
     spectrum: int
     background: int | None
+    weight: float
     durations: Sequence[int]
-    weights: Sequence[float]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,13 +51,11 @@ def timings(texts: Mapping[str, Sequence[str | None]], requests: Sequence[Asked]
     def digest(path: str, version: int) -> str:
         return digest_of((texts[path][version] or f"unknown {version}").encode())
 
-    timed: dict[tuple[str, bool, int, int | None], Timed] = {}
+    timed: dict[tuple[str, bool, int, int | None, float], Timed] = {}
     for asked in requests:
         later = None if asked.later is None else spectrum(asked.later)
-        key = (asked.release, asked.failed, spectrum(asked.ran), later)
-        found = timed.setdefault(key, Timed(*key, [], []))
-        found.durations.append(int(asked.ms * 1000))
-        found.weights.append(asked.weight)
+        key = (asked.release, asked.failed, spectrum(asked.ran), later, asked.weight)
+        insort(timed.setdefault(key, Timed(*key, [])).durations, int(asked.ms * 1000))
     runs = [
         ("GET /a", path, version, set(lines), 1, asked.weight)
         for asked in requests
