@@ -79,24 +79,32 @@ def dead(
         confidence: of the bounds, between 0 and 1.
         bound: share of requests, more than 0 and less than 1.
         min_days: from 0.
-        reached_only: leave out functions that no request ran, as for a single endpoint, of which they
-            say nothing but that it does not reach them.
+        reached_only: leave out functions that no request ran, and what is in files that none ran, as for
+            a single endpoint: its requests say nothing of these but that it does not reach them.
         elsewhere: what commands, jobs and the like ran.
         scripts: (module, qualified name) that an entry point of the project calls -> what that is.
     """
+    elsewhere = tuple(elsewhere)
     ours = tree is not None and not tree.keys().isdisjoint(evidence.newest)
     last = {path: evidence.source(path, digest) for path, digest in evidence.newest.items()}
     known: Mapping[str, Source | None] = tree if tree is not None and ours else last
-    current = {path: source for path, source in known.items() if source is not None and not source.problem}
+    asked = known.keys() & evidence.newest.keys() if reached_only else known.keys()
+    # A tree can be large: what no request reached is looked at when it is needed.
+    current = _sound(known, known.keys() if elsewhere else asked)
+    history = History(current, evidence.texts, evidence.spans)
+    if history.vanished and current.keys() < known.keys():
+        # What stands no more where it ran may stand in any other file.
+        current = _sound(known, known.keys())
+        history = History(current, evidence.texts, evidence.spans)
     others, jobs = Others(current, elsewhere), Jobs(current, scripts or {})
-    judge = _Judge(evidence, History(current, evidence.texts, evidence.spans), confidence, bound, min_days)
+    judge = _Judge(evidence, history, confidence, bound, min_days)
     functions: list[DeadFunction] = []
     lines: list[DeadLines] = []
     excluded: list[Excluded] = []
     live = 0
     for _, source in sorted(current.items()):
         alive = not source.bodies.isdisjoint(judge.executed[source.path])
-        excluded += _excluded(source)
+        excluded += _excluded(source) if source.path in asked else ()
         for function in source.functions:
             missed = function.body - judge.executed[source.path]
             if len(missed) < len(function.body):
@@ -121,12 +129,18 @@ def dead(
         excluded=tuple(excluded),
         overall=overall,
         endpoints=endpoints,
-        unread=tuple(sorted(known.keys() - current.keys())),
+        unread=tuple(sorted(asked - current.keys())),
         gone=tuple(sorted(evidence.newest.keys() - known.keys())),
         tree=ours,
         live=live,
         elsewhere=others.data,
     )
+
+
+def _sound(known: Mapping[str, Source | None], paths: Iterable[str]) -> dict[str, Source]:
+    """Those of the texts that could be read and parsed."""
+    texts = ((path, known[path]) for path in paths)
+    return {path: source for path, source in texts if source is not None and not source.problem}
 
 
 class _Judge:

@@ -37,7 +37,12 @@ class Past:
 
 
 class History:
-    """The functions of the current code, with where each was in the recorded versions."""
+    """The functions of the current code, with where each was in the recorded versions.
+
+    Attributes:
+        current: as given.
+        vanished: whether a function of a recorded version stands no more in its file under its name.
+    """
 
     def __init__(
         self,
@@ -68,6 +73,7 @@ class History:
             for identity, held in pasts.items()
             if identity not in now
         }
+        self.vanished = bool(vanished)
         moved = _moved(now, vanished, spans or {})
         self._pasts: dict[tuple[str, int, int], tuple[Past, ...]] = {}
         for identity, function in now.items():

@@ -7,11 +7,10 @@ import contextlib
 import os
 
 from requestcov._scripts import declared
-from requestcov._source import Source
 from requestcov.analysis.dead import BOUND, MIN_DAYS
 from requestcov.analysis.dead import dead as judge
 from requestcov.analysis.gather import gather, holders
-from requestcov.analysis.tree import walk
+from requestcov.analysis.tree import Tree, walk
 from requestcov.commands.asking import (
     Refused,
     add_selection,
@@ -106,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
         text.write_dead(result, evidence, selection, options.limit, output())
 
 
-def _tree(root: str) -> dict[str, Source]:
+def _tree(root: str) -> Tree:
     try:
         # The scope is that of an app started there: its settings and sources are found from there.
         with contextlib.chdir(root):

@@ -182,6 +182,40 @@ def test_of_one_endpoint_only_what_it_reached_is_judged(tmp_path):
     assert [item.name for item in result.lines] == ["show"]
 
 
+class Looked(dict):
+    """A tree that notes which of its files were looked at."""
+
+    def __init__(self, files):
+        super().__init__(files)
+        self.at = set()
+
+    def __getitem__(self, path):
+        self.at.add(path)
+        return super().__getitem__(path)
+
+
+BROKEN, SKIPPED = "def f(:\n", "def skipped(order):  # pragma: no cover\n    return 1\n"
+
+
+def test_of_one_endpoint_files_that_it_did_not_reach_are_not_looked_at(tmp_path):
+    url = write_store(tmp_path / "s.db", traffic(range(10)))
+    files = Looked(tree(shop__views=VIEWS + SKIPPED, shop__skipped=SKIPPED, shop__broken=BROKEN))
+    result = dead(gather(url, EVERYTHING, None), files, reached_only=True)
+    assert files.at == {"shop/views.py"}
+    assert [item.path for item in result.excluded] == ["shop/views.py"]
+    assert result.unread == ()
+
+
+def test_of_one_endpoint_a_function_that_moved_to_a_file_it_did_not_reach_is_judged_there(tmp_path):
+    url = write_store(tmp_path / "s.db", traffic(range(10)))
+    at = VIEWS.index("def show")
+    end = VIEWS.index("def ship")
+    moved = tree(shop__views=VIEWS[:at] + VIEWS[end:], shop__new=VIEWS[at:end], shop__broken=BROKEN)
+    result = dead(gather(url, EVERYTHING, None), moved, reached_only=True)
+    assert [(item.path, item.name) for item in result.lines] == [("shop/new.py", "show")]
+    assert result.unread == ()
+
+
 def test_more_requests_never_raise_the_bound(tmp_path):
     bounds = []
     for number, days in enumerate((3, 6, 9)):
