@@ -157,6 +157,8 @@ def ask(command: list[str], folder: str, cache: str) -> tuple[float, float, floa
     # The package that made the store is the one that is asked.
     package = str(Path(requestcov.__file__).parent.parent)
     environ = {**os.environ, "XDG_CACHE_HOME": cache, "PYTHONPATH": package}
+    # An installed package is compiled; told not to write that down, each question would do it anew.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     start = time.perf_counter()
     with open(os.devnull, "wb") as nowhere:
         process = subprocess.Popen(command, cwd=folder, stdout=nowhere, env=environ)

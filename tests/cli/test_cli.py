@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 import sys
@@ -36,6 +37,23 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 def test_version(capsys):
     assert run(capsys, "--version") == (0, f"requestcov {requestcov.__version__}\n", "")
+
+
+@pytest.mark.parametrize("threshold", [700, 0, 90_000])
+def test_garbage_is_seldom_looked_for_while_a_command_runs_and_as_before_when_it_is_done(
+    monkeypatch, threshold
+):
+    during = []
+    monkeypatch.setattr("requestcov.cli.load", lambda name: during.append(gc.get_threshold()))
+    before = gc.get_threshold()
+    gc.set_threshold(threshold, 11, 12)
+    try:
+        with pytest.raises(AttributeError):  # There is no such command.
+            main(["report"])
+        assert gc.get_threshold() == (threshold, 11, 12)
+        assert during == [(threshold and max(threshold, 50_000), 11, 12)]
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_help_names_the_commands(capsys):
