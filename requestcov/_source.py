@@ -63,6 +63,8 @@ class Source:
         first: inner line of a multi-line statement -> its first line.
         problem: why the text could not be parsed, else None; then
             ``executable`` and ``functions`` are empty.
+        other_branches: branches, as coverage.py counts them, that no function has: out of lines at
+            module level, or into excluded ones.
     """
 
     path: str
@@ -72,6 +74,7 @@ class Source:
     functions: tuple[Function, ...] = field(default=(), repr=False)
     first: Mapping[int, int] = field(default_factory=dict, repr=False)
     problem: str | None = None
+    other_branches: frozenset[Arc] = field(default=frozenset(), repr=False)
 
     @cached_property
     def bodies(self) -> frozenset[int]:
@@ -137,6 +140,7 @@ def _memory_of(source: Source) -> dict[str, Any]:
             [f.name, f.line, f.start, f.end, sorted(f.body), [n for arc in sorted(f.branches) for n in arc]]
             for f in source.functions
         ],
+        "other": [n for arc in sorted(source.other_branches) for n in arc],
     }
 
 
@@ -161,6 +165,7 @@ def _remembered(path: str, digest: str, lines: tuple[str, ...], memory: Any) -> 
                 for name, line, start, end, body, ways in memory["functions"]
             ),
             _first(memory["first"]),
+            other_branches=_arcs(memory["other"]),
         )
     except (TypeError, ValueError, LookupError, AttributeError):
         return None
@@ -208,7 +213,16 @@ def _understand(
     except (SyntaxError, ValueError, RecursionError) as error:
         return Source(path, digest, lines, problem=f"this Python cannot parse it: {error}")
     functions = _functions(tree, lines, parsed)
-    return Source(path, digest, lines, parsed.statements, functions, parsed.multiline)
+    owned = frozenset[Arc]().union(*(function.branches for function in functions))
+    return Source(
+        path,
+        digest,
+        lines,
+        parsed.statements,
+        functions,
+        parsed.multiline,
+        other_branches=parsed.branches - owned,
+    )
 
 
 def carried(old: Source, new: Source) -> Mapping[int, int]:

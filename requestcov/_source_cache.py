@@ -21,7 +21,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-FORM = 3
+FORM = 4
 """Of an entry; a change of what is remembered is another number."""
 
 KEPT_SECONDS = 60 * 86_400

@@ -10,6 +10,7 @@ import coverage
 from hypothesis import given
 from hypothesis import strategies as st
 
+from requestcov._coverage import parse as parse_source
 from requestcov._source import Source, carried_branches, digest_of, parse
 
 
@@ -223,6 +224,16 @@ def test_branches_are_the_ways_on_from_body_lines_as_coverage_py_counts_them(tmp
     oracle.get_data().close(force=True)
     found = Counter(line for line, _ in function.branches)
     assert {line: exits for line, (exits, _) in stats.items()} == dict(found)
+
+
+def test_branches_at_module_level_and_into_excluded_lines_are_the_others():
+    """Together they are all that coverage.py's parser names."""
+    text = dedent(WAYS).lstrip("\n") + "if ship:\n    LIMIT = 1\n"
+    found = source(text)
+    last = text.count("\n") - 1
+    assert found.other_branches >= {(last, last + 1)}
+    assert not found.other_branches & found.branches
+    assert found.other_branches | found.branches == parse_source(text, "views.py").branches
 
 
 def test_branches_of_an_unchanged_function_are_carried_to_where_it_stands_now():

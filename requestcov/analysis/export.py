@@ -13,14 +13,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from requestcov._source import Source, carried, carried_branches
 from requestcov.analysis.evidence import Evidence, Run
 from requestcov.record import Arc
-
-if TYPE_CHECKING:
-    from requestcov._coverage import Parsed
 
 
 @dataclass(frozen=True)
@@ -126,14 +122,6 @@ class Export:
 
 
 @dataclass(frozen=True)
-class TreeFile:
-    """A file of the working tree; ``parsed`` has the branches, and is None when it cannot be parsed."""
-
-    source: Source
-    parsed: Parsed | None
-
-
-@dataclass(frozen=True)
 class _Placed:
     """What one run did, in the working tree's lines."""
 
@@ -142,7 +130,7 @@ class _Placed:
     arcs: frozenset[Arc]
 
 
-def export(evidence: Evidence, tree: Callable[[str], TreeFile | None], branches: bool = True) -> Export:
+def export(evidence: Evidence, tree: Callable[[str], Source | None], branches: bool = True) -> Export:
     """Put what ran in its place.
 
     Args:
@@ -153,11 +141,11 @@ def export(evidence: Evidence, tree: Callable[[str], TreeFile | None], branches:
     for run in evidence.runs:
         by_path[run.path].append(run)
     left: list[LeftOut] = []
-    placed: dict[str, tuple[TreeFile, list[_Placed]]] = {}
+    placed: dict[str, tuple[Source, list[_Placed]]] = {}
     for path in sorted(by_path):
         file = tree(path)
-        if file is None or file.source.problem or file.parsed is None:
-            why = "not in the working tree" if file is None else f"in the working tree, {file.source.problem}"
+        if file is None or file.problem:
+            why = "not in the working tree" if file is None else f"in the working tree, {file.problem}"
             left += _left(by_path[path], why)
             continue
         found: list[_Placed] = []
@@ -184,23 +172,22 @@ def _left(runs: Iterable[Run], why: str) -> Iterable[LeftOut]:
 
 
 def _place(
-    evidence: Evidence, digest: str, runs: list[Run], file: TreeFile, left: list[LeftOut]
+    evidence: Evidence, digest: str, runs: list[Run], file: Source, left: list[LeftOut]
 ) -> list[_Placed]:
     """What the runs of one version did, placed; what has no place goes to ``left``."""
-    path = file.source.path
-    if digest == file.source.digest:
-        statements = file.source.statements
-        return [_Placed(run, statements(run.lines), run.branches or frozenset()) for run in runs]
+    path = file.path
+    if digest == file.digest:
+        return [_Placed(run, file.statements(run.lines), run.branches or frozenset()) for run in runs]
     old = evidence.source(path, digest) if digest else None
     if old is None or old.problem:
         left += _left(runs, "the text that ran is not known")
         return []
-    moved = carried(old, file.source)
+    moved = carried(old, file)
     ran = frozenset().union(*(old.statements(run.lines) for run in runs))
     if ran - moved.keys():
         why = "changed since, or outside of functions in a file that changed"
         left.append(LeftOut(path, digest, len(ran - moved.keys()), why))
-    ways = carried_branches(old, file.source)
+    ways = carried_branches(old, file)
     return [
         _Placed(
             run,
@@ -211,7 +198,7 @@ def _place(
     ]
 
 
-def _file(path: str, file: TreeFile, placed: list[_Placed], branches: bool) -> ExportedFile:
+def _file(path: str, file: Source, placed: list[_Placed], branches: bool) -> ExportedFile:
     requests: dict[int, int] = defaultdict(int)
     weights: dict[int, float] = defaultdict(float)
     by_endpoint: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -219,7 +206,7 @@ def _file(path: str, file: TreeFile, placed: list[_Placed], branches: bool) -> E
     arcs: dict[str, set[Arc]] = defaultdict(set)
     taken: dict[Arc, list[float]] = defaultdict(lambda: [0, 0.0])
     entered: dict[int, list[float]] = defaultdict(lambda: [0, 0.0])
-    owner = {line: number for number, function in enumerate(file.source.functions) for line in function.body}
+    owner = {line: number for number, function in enumerate(file.functions) for line in function.body}
     for one in placed:
         run = one.run
         # A request has one run at most of a version of a file: sums over runs are sums over requests.
@@ -236,21 +223,20 @@ def _file(path: str, file: TreeFile, placed: list[_Placed], branches: bool) -> E
         if one.lines:
             ran[run.endpoint] |= one.lines
             arcs[run.endpoint] |= one.arcs
-    assert file.parsed is not None
     return ExportedFile(
         path=path,
-        digest=file.source.digest,
+        digest=file.digest,
         lines=tuple(
             ExportedLine(line, requests[line], weights[line], dict(sorted(by_endpoint[line].items())))
-            for line in sorted(file.source.executable)
+            for line in sorted(file.executable)
         ),
         functions=tuple(
             ExportedFunction(function.name, function.line, int(entered[number][0]), entered[number][1])
-            for number, function in enumerate(file.source.functions)
+            for number, function in enumerate(file.functions)
         ),
         branches=tuple(
             ExportedBranch(start, end, int(taken[start, end][0]), taken[start, end][1])
-            for start, end in sorted(file.parsed.branches)
+            for start, end in sorted(file.branches | file.other_branches)
         )
         if branches
         else None,

@@ -7,11 +7,9 @@ import io
 import os
 
 from requestcov import __version__, _coverage
-from requestcov._decoding import decode_source
-from requestcov._source import digest_of, parse
-from requestcov._source_cache import SourceCache
-from requestcov.analysis.evidence import read_tree
-from requestcov.analysis.export import Export, LeftOut, TreeFile, export
+from requestcov._source import Source
+from requestcov.analysis.evidence import source_here
+from requestcov.analysis.export import Export, LeftOut, export
 from requestcov.analysis.gather import gather
 from requestcov.commands.asking import (
     NothingFound,
@@ -73,17 +71,8 @@ def run(options: argparse.Namespace) -> None:
     evidence = gather(place, selection, root)
     require_records(evidence)
 
-    cache = SourceCache()
-
-    def tree(path: str) -> TreeFile | None:
-        content = read_tree(root, path)
-        if content is None:
-            return None
-        source = parse(path, digest_of(content), content, settings.exclude_lines, cache)
-        if source.problem:
-            return TreeFile(source, None)
-        text = decode_source(content, path)
-        return TreeFile(source, _coverage.parse(text, path, settings.exclude_lines))
+    def tree(path: str) -> Source | None:
+        return source_here(root, path, settings.exclude_lines)
 
     found = export(evidence, tree, not options.lines)
     if options.to == "coverage":

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from requestcov import _coverage
-from requestcov._source import digest_of, parse
+from requestcov._source import Source, digest_of, parse
 from requestcov.analysis.evidence import Run, Sources
-from requestcov.analysis.export import Export, TreeFile, export
+from requestcov.analysis.export import Export, export
 from tests.analysis.evidence_by_hand import build
 
 OLD = """\
@@ -29,12 +28,11 @@ NEW = "import os\n\n" + OLD.replace("True", "False")
 
 
 def tree_of(texts: Mapping[str, str]):
-    def tree(path: str) -> TreeFile | None:
+    def tree(path: str) -> Source | None:
         if path not in texts:
             return None
         text = texts[path].encode()
-        source = parse(path, digest_of(text), text)
-        return TreeFile(source, None if source.problem else _coverage.parse(texts[path], path))
+        return parse(path, digest_of(text), text)
 
     return tree
 
