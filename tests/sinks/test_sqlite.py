@@ -17,6 +17,7 @@ from requestcov.errors import SinkError
 from requestcov.sinks import open_sink
 from requestcov.sinks.sqlite import SqliteSink
 from requestcov.storage import open_store, sqlite_schema
+from requestcov.storage.sqlite_writer import BUSY_SECONDS
 from tests.storage.processes import on_a_small_disk, python, run_as_nobody, start
 from tests.storage.samples import batch, ledger, record
 
@@ -152,11 +153,9 @@ def test_a_process_killed_while_writing(path: Path) -> None:
     assert len(kept) <= acknowledged + 2
 
 
-def test_a_locked_database_is_an_error_within_a_second(
-    sink: SqliteSink, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_database_is_an_error_within_a_second(sink: SqliteSink, path: Path) -> None:
     """The pipeline tries again; then the batch is kept."""
-    monkeypatch.setattr("requestcov.storage.sqlite_writer.BUSY_SECONDS", 0.05)
+    assert BUSY_SECONDS < 1
     sink.write(batch([record(1)]))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

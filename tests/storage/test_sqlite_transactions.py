@@ -187,12 +187,10 @@ def test_nobody_commits_between_a_writers_first_read_and_its_commit(
 APP = """
 import sys
 from datetime import UTC, datetime
-from requestcov.sinks import open_sink
-from requestcov.storage import sqlite_writer
+from requestcov.sinks.sqlite import SqliteSink
 from tests.storage.samples import batch, ledger, record
-sqlite_writer.Writer.__init__.__defaults__ = (60.0,)
 path, worker = sys.argv[1:]
-sink, now = open_sink("sqlite:///" + path), datetime.now(UTC)
+sink, now = SqliteSink(path, name=path, busy_seconds=60.0), datetime.now(UTC)
 for seq in range(1, 301):
     counts = ledger(seq, boot=worker, worker=worker, started=now, updated=now)
     sink.write(batch([record(seq, time=now, worker=worker, route="/%d" % (seq % 50))], counts))
