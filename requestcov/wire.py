@@ -15,14 +15,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
+from requestcov.checks import file_path, read_json, source_digest
 from requestcov.reading import (
     check_version,
-    file_path,
     ledger_from_json,
     read_block,
-    read_json,
     record_from_facts,
-    source_digest,
     source_from_json,
 )
 from requestcov.record import VERSION, Batch, Block, RequestRecord

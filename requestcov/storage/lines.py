@@ -13,13 +13,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from requestcov.reading import (
-    check_version,
-    ledger_from_json,
-    read_json,
-    record_from_json,
-    source_from_json,
-)
+from requestcov.checks import read_json
+from requestcov.reading import check_version, ledger_from_json, record_from_json, source_from_json
 from requestcov.record import VERSION, Ledger, RequestRecord, SourceFile, format_time
 
 HEAD = b'{"v":%d,' % VERSION

@@ -11,7 +11,18 @@ from tests.project.package import imports, modules
 
 FOUNDATION = {"_values", "errors", "record", "config", "complaints", "native"}
 MEASURING = FOUNDATION | {"_coverage", "_decoding", "scope"}
-CARRYING = {"backoff", "drainer", "ledger", "outlet", "pipeline", "reading", "sinks", "storage", "wire"}
+CARRYING = {
+    "backoff",
+    "checks",
+    "drainer",
+    "ledger",
+    "outlet",
+    "pipeline",
+    "reading",
+    "sinks",
+    "storage",
+    "wire",
+}
 LIVE = (
     MEASURING
     | CARRYING
@@ -37,7 +48,8 @@ LIVE = (
 ARROWS = {
     "errors": set(),
     "record": set(),
-    "reading": {"record"},
+    "checks": {"record"},
+    "reading": {"checks", "record"},
     "native": set(),
     "complaints": set(),
     "_values": set(),
@@ -52,8 +64,8 @@ ARROWS = {
     "_names": set(),
     "_templates": {"_names"},
     "routes": FOUNDATION | {"_names"},
-    "storage": FOUNDATION | {"reading"},
-    "wire": FOUNDATION | {"reading", "storage"},
+    "storage": FOUNDATION | {"checks", "reading"},
+    "wire": FOUNDATION | {"checks", "reading", "storage"},
     "sinks": FOUNDATION | {"storage", "wire"},
     "ledger": FOUNDATION,
     "backoff": {"complaints"},
@@ -86,7 +98,7 @@ ARROWS = {
         "_source",
         "_source_cache",
         "analysis",
-        "reading",
+        "checks",
         "reports",
         "storage",
         "sinks",

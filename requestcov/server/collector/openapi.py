@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from requestcov import __version__
-from requestcov.reading import MAX_COUNT, MAX_LABELS, MAX_PATH, MAX_TEXT
+from requestcov.checks import MAX_COUNT, MAX_LABELS, MAX_PATH, MAX_TEXT
 from requestcov.server.collector.metrics import CONTENT_TYPE as METRICS_TYPE
 from requestcov.server.settings import Settings
 from requestcov.wire import PATH
