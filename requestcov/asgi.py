@@ -4,12 +4,14 @@ Laws: the app is awaited in the task the server made, with the server's own
 scope, ``receive`` and, where nothing is recorded, ``send``; so it works on any
 event loop. ``receive`` is never called. Every message goes on unchanged; what
 it means is noted once the server has taken it. No state of a request is kept
-here, and nothing is awaited on the way out of a cancelled request.
+here, and nothing is awaited on the way out of a cancelled request. An option
+that cannot be used ends the start, whoever makes the wrapper, and when.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
 from _queue import Empty, SimpleQueue
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
@@ -18,6 +20,7 @@ from typing import Any, Unpack
 from requestcov import native, routes
 from requestcov._entry import Entry
 from requestcov.config import Config
+from requestcov.errors import ConfigError
 from requestcov.exchange import MARKED, MARKER, Exchange, log_failure, open_recorder, several
 from requestcov.options import Options
 from requestcov.recorder import Recorder
@@ -48,13 +51,19 @@ class ASGIMiddleware:
         **options: what differs from the environment and the defaults.
 
     Raises:
-        ConfigError: an option cannot be used; here, at start-up, and never later.
+        ConfigError: an option cannot be used; here, at start-up, and never later. Starlette, which calls
+            this in the app's first call, is told by a lifespan that fails.
     """
 
     def __init__(self, app: Application, config: Config | None = None, **options: Unpack[Options]) -> None:
         self.app = app
         self._call = _single_callable(app)
-        self._recorder = open_recorder(self, config, options)
+        try:
+            self._recorder = open_recorder(self, config, options)
+        except ConfigError as refused:
+            if not _is_made_by_starlette():
+                raise
+            self._recorder, self._call = None, partial(_refuse_to_start, refused)
         # Most calls look at nothing else; without a recorder at nothing at all.
         self._known: Mapping[str, Mapping[str, Entry]] = {}
         self._flight: Mapping[Any, None] = {}
@@ -121,6 +130,27 @@ class ASGIMiddleware:
                 self._recorder.failed(*_named(scope))
         except Exception:
             log_failure("note an exception")
+
+
+def _is_made_by_starlette() -> bool:
+    """Whether the wrapper is made where Starlette and FastAPI make their middleware.
+
+    That is in the app's first call, of the lifespan. Servers take what is raised there for an app that
+    knows no lifespan, start, and get the same from each request.
+    """
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "build_middleware_stack":
+            return True
+    return False
+
+
+async def _refuse_to_start(refused: ConfigError, scope: Scope, receive: Receive, send: Send) -> None:
+    """In the app's place: fail its lifespan, which every server heeds; without one, raise the error."""
+    if scope["type"] == "lifespan":
+        await send({"type": "lifespan.startup.failed", "message": f"requestcov: {refused}"})
+    raise refused
 
 
 def _named(scope: Scope) -> tuple[str, str]:
