@@ -1,6 +1,7 @@
 """What the live half says in the log: little, and never twice in a row.
 
-Laws: every message goes to the logger ``requestcov``; one kind of message is
+Laws: every message goes to the logger ``requestcov``, and says so itself, as
+the app's log may not; one kind of message is
 said once, then at most every ten minutes with the number of times it was
 held back; control characters are escaped, so that no path or reply of a
 server can forge a log line; a log handler that fails, or that leads back to
@@ -10,6 +11,8 @@ us, stops here.
 from __future__ import annotations
 
 import logging
+
+from requestcov.errors import RequestcovError
 
 logger = logging.getLogger("requestcov")
 
@@ -27,11 +30,16 @@ def printable(text: str) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """``OSError: [Errno 28] No space left on device``; copes with a broken ``__str__``."""
+    """``OSError: [Errno 28] No space left on device``; copes with a broken ``__str__``.
+
+    Our own errors are sentences, of which their class tells nobody anything.
+    """
     try:
         text = str(error)
     except Exception:
         text = "(no message)"
+    if text and isinstance(error, RequestcovError):
+        return printable(text.removesuffix("."))
     return printable(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
@@ -61,7 +69,7 @@ class Complaints:
         count = self._held_back.pop(kind, 0)
         more = f" (and {count} more like it)" if count else ""
         try:
-            logger.warning("%s%s", printable(text), more)
+            logger.warning("requestcov: %s%s", printable(text), more)
         except (Exception, SystemExit):
             return False
         return True

@@ -86,6 +86,8 @@ def test_an_outage_is_said_once_and_its_end_too(tmp_path: Path, caplog) -> None:
         until(lambda: app.ledger.stored == 5)
         until(lambda: len(caplog.messages) == 2)
         start, end = caplog.messages
-        assert start == f"{there.url} failed: Unsent: the collector answered 503; 5 records are kept for it"
-        assert end.startswith(f"{there.url} works again after 4 failed attempts in ")
+        assert start == (
+            f"requestcov: {there.url} failed: the collector answered 503; 5 records are kept for it"
+        )
+        assert end.startswith(f"requestcov: {there.url} works again after 4 failed attempts in ")
         assert {record.levelno for record in caplog.records} == {logging.WARNING}

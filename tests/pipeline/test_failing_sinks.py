@@ -119,10 +119,12 @@ def test_an_outage_is_logged_when_it_starts_and_when_it_ends(caplog):
     bench.advance(60)
     start, end = caplog.messages
     assert start == (
-        "clickhouse://db failed: ConnectionRefusedError: [Errno 111] Connection refused; will try again"
+        "requestcov: clickhouse://db failed: ConnectionRefusedError: [Errno 111] Connection refused;"
+        " will try again"
     )
     assert re.fullmatch(
-        r"clickhouse://db works again after \d+ failed attempts in 360 s; dropped since the start: nothing",
+        r"requestcov: clickhouse://db works again after \d+ failed attempts in 360 s;"
+        " dropped since the start: nothing",
         end,
     )
     assert {name for name, _, _ in caplog.record_tuples} == {"requestcov"}
@@ -168,7 +170,7 @@ def test_a_storm_of_full_queues_is_logged_once(caplog):
     for _ in range(50):
         bench.put(10)
     assert [m for m in caplog.messages if "queue was full" in m] == [
-        "the queue was full; 8 recordings dropped since the start"
+        "requestcov: the queue was full; 8 recordings dropped since the start"
     ]
 
 

@@ -51,7 +51,7 @@ ARROWS = {
     "checks": {"record"},
     "reading": {"checks", "record"},
     "native": set(),
-    "complaints": set(),
+    "complaints": {"errors"},
     "_values": set(),
     "config": {"_values", "errors"},
     "options": set(),
