@@ -30,6 +30,7 @@ from requestcov.recorder import WHY
 from requestcov.scope import Scope
 from requestcov.sinks import open_sink
 from requestcov.sinks.http import READABLE, HttpSink, readable_on_the_way
+from requestcov.sinks.path import redact
 from requestcov.sinks.sqlite import SqliteSink
 from requestcov.storage import open_store
 
@@ -235,7 +236,8 @@ def _check(url: str, config: Config) -> SinkCheck:
     try:
         sink = open_sink(url, config)
     except ConfigError as wrong:
-        return SinkCheck(url.partition(":")[0], str(wrong).rstrip("."))
+        name = redact(url)
+        return SinkCheck(name, str(wrong).removeprefix(f"Sink {name!r} cannot be used: ").rstrip("."))
     if isinstance(sink, HttpSink):
         return _check_collector(sink, config)
     path = getattr(sink, "path", None)
@@ -252,8 +254,18 @@ def _check(url: str, config: Config) -> SinkCheck:
 
 def _check_collector(sink: HttpSink, config: Config) -> SinkCheck:
     notes = []
+    refusal = sink.refusal()
     unwritable = _check_directory(sink.spool.path)
-    if unwritable is not None:
+    if unwritable is None:
+        if refusal is not None:
+            notes.append("until it takes them, records wait in the spool")
+        free = _free(sink.spool.path)
+        if free < config.spool_size:
+            notes.append(
+                f"only {free // 1_000_000} MB are free for the spool, which may take"
+                f" {config.spool_size // 1_000_000}"
+            )
+    else:
         notes.append(
             f"{unwritable}: what cannot be sent at once stays in memory, and is lost with the process"
         )
@@ -262,7 +274,7 @@ def _check_collector(sink: HttpSink, config: Config) -> SinkCheck:
         notes.append(f"{batches} batches with {records} records wait in {sink.spool.directory!a}")
     if readable_on_the_way(sink.name, config):
         notes.append(READABLE.format(sink.name))
-    return SinkCheck(sink.name, sink.refusal(), "; ".join(notes) or None)
+    return SinkCheck(sink.name, refusal, "; ".join(notes) or None)
 
 
 def _check_directory(directory: str) -> str | None:
@@ -290,9 +302,12 @@ def _check_file(path: str) -> str | None:
     return None
 
 
-def _space(path: str) -> str | None:
-    directory = os.path.dirname(path)
+def _free(directory: str) -> int:
     while not os.path.exists(directory):
         directory = os.path.dirname(directory)
-    free = shutil.disk_usage(directory).free
+    return shutil.disk_usage(directory).free
+
+
+def _space(path: str) -> str | None:
+    free = _free(os.path.dirname(path))
     return f"only {free // 1_000_000} MB are free on its disk" if free < LITTLE_SPACE else None

@@ -22,4 +22,4 @@ def run(options: argparse.Namespace) -> None:
     found = diagnose(os.environ)
     diagnosis.write_diagnosis(found, output())
     if found.problems:
-        raise NothingFound("requests would not be recorded here; the problems are listed above.")
+        raise NothingFound("requests would not be recorded here, or not arrive: see the problems above.")

@@ -132,8 +132,8 @@ class HttpSink:
         try:
             self.spool.put(batch, body, tried=batch.id == self._unanswered)
         except (OSError, SinkError) as error:
-            text = f"the spool {self.spool.path} takes nothing ({describe(error)}); batches stay in memory"
-            self._say("spool", text)
+            text = f"the spool {self.spool.path} takes nothing ({describe(error)})"
+            self._say("spool", f"{text}; batches are sent from memory")
             self._send_from_memory(batch, body)
 
     def resume(self) -> float | None:

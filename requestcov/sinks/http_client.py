@@ -55,6 +55,14 @@ _FAILURES = (
     httpcore.UnsupportedProtocol,
 )
 
+_HINTS = {
+    "WRONG_VERSION_NUMBER": "what listens there speaks no TLS",
+    "self-signed certificate": "its authority is not known here: see the option ca_file",
+    "self signed certificate": "its authority is not known here: see the option ca_file",
+    "unable to get local issuer": "its authority is not known here: see the option ca_file",
+}
+"""What OpenSSL means by its words."""
+
 _sending: ContextVar[bool] = ContextVar("requestcov.sending", default=False)
 
 
@@ -125,6 +133,7 @@ class Client:
         self._timeout = timeout
         self._deadline = Deadline()
         password = httpx.URL(proxy).password if proxy else ""
+        self._proxied = bool(proxy)
         self._secrets = [secret for secret in (token, password) if secret]
         headers = {
             "User-Agent": "requestcov",
@@ -173,11 +182,7 @@ class Client:
         if status in _REFUSED:
             raise Refused(status, reason)
         if status in (401, 403):
-            raise Unsent(
-                f"the collector refuses the token ({status}); see the option token",
-                arrived=False,
-                retry_after=WRONG_TOKEN_WAIT,
-            )
+            raise Unsent(self._denied(status, reason), arrived=False, retry_after=WRONG_TOKEN_WAIT)
         if 300 <= status < 400:
             reason = "a redirect, which is not followed; name the collector itself"
         raise Unsent(
@@ -220,9 +225,19 @@ class Client:
         said = data.get("error") or data.get("detail") or ""
         return self._safe(said[:200]) if isinstance(said, str) else ""
 
+    def _denied(self, status: int, reason: str) -> str:
+        if status == 401 and "Authorization" not in self._client.headers:
+            return "the collector asks for a token (401), and the option token is not set"
+        if status == 403 and reason:  # not always the token: the host's name may be none of its own
+            return f"the collector answered 403: {reason.removesuffix('.')}"
+        return f"the collector refuses the token ({status}); see the option token"
+
     def _failed(self, error: Exception) -> Unsent:
         text = self._safe(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
         begun = self._deadline.sent and not isinstance(error, _UNCONNECTED)
+        if self._proxied and isinstance(error, _UNCONNECTED):
+            text += ", by way of the proxy"
+        text += next((f"; {hint}" for mark, hint in _HINTS.items() if mark in text), "")
         return Unsent(text, arrived=begun, broke=begun)
 
     def _safe(self, text: str) -> str:

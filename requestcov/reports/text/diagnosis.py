@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from requestcov.doctor import Diagnosis
+from requestcov.doctor import Diagnosis, SinkCheck
 from requestcov.reports.terminal import clean, counted, number, write
 
 
@@ -32,9 +32,7 @@ def _parts(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     rows += [(f"not {name}", why) for name, why in sorted(engine.rejected.items())]
     yield from _section("engine", rows)
     yield from _section("scope", _scope(diagnosis))
-    yield from _section(
-        "sinks", [(sink.name, sink.problem or sink.note or "can be written") for sink in diagnosis.sinks]
-    )
+    yield from _section("sinks", [(sink.name, _said(sink)) for sink in diagnosis.sinks])
     yield Text("options", style="bold")
     options = Table.grid(padding=(0, 2))
     options.add_column(no_wrap=True)
@@ -50,6 +48,10 @@ def _parts(diagnosis: Diagnosis) -> Iterator[RenderableType]:
         yield Text(f"Problem: {clean(problem)}", style="bold red")
     if not diagnosis.problems:
         yield Text("Requests would be recorded here.", style="bold green")
+
+
+def _said(sink: SinkCheck) -> str:
+    return "; ".join(part for part in (sink.problem, sink.note) if part) or "can be written"
 
 
 def _scope(diagnosis: Diagnosis) -> Iterator[tuple[str, str]]:
