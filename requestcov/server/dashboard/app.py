@@ -145,7 +145,7 @@ class _Site:
         form = await _form(request)
         cookie = self._session.cookie(form.get("token", "").strip())
         if cookie is None:
-            return self._login_page(request, wrong=True)
+            return self._login_page(request, wrong=True, back=_below(form))
         response = RedirectResponse(_back(request, form), 303)
         response.set_cookie(
             COOKIE,
@@ -245,8 +245,9 @@ class _Site:
             render("problem.html", self._frame(request), title=title, sentence=sentence, live=live), status
         )
 
-    def _login_page(self, request: Request, *, wrong: bool = False) -> Response:
-        response = _html(render("login.html", self._frame(request), wrong=wrong), 401)
+    def _login_page(self, request: Request, *, wrong: bool = False, back: str | None = None) -> Response:
+        frame = self._frame(request)
+        response = _html(render("login.html", frame, wrong=wrong, back=back or frame.address), 401)
         response.headers["WWW-Authenticate"] = "Bearer"
         return response
 
@@ -290,8 +291,13 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 def _back(request: Request, form: Mapping[str, str]) -> str:
-    """Where the reader was; only ever an address below our own."""
+    """Where the reader was."""
+    return f"{_root(request)}{_below(form)}"
+
+
+def _below(form: Mapping[str, str]) -> str:
+    """The same below our own root, which is all that it ever is."""
     address = form.get("back", "")
     if not address.startswith("/") or address[1:2] in ("/", "\\") or not address.isprintable():
-        address = "/"
-    return f"{_root(request)}{address}"
+        return "/"
+    return address

@@ -68,6 +68,11 @@ def test_a_page_fits_and_can_be_read_by_all(
     assert page.locator("h1").count() == 1
 
 
+def test_on_a_phone_the_list_of_pages_begins_at_the_one_that_is_open(address: str, open_page: Open):
+    page = open_page(address + "/pipeline", 390).page
+    expect(page.locator("nav [aria-current=page]")).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("name", HOSTILE_ADDRESSES)
 def test_hostile_names_are_text(hostile_address: str, open_page: Open, name: str, width: int):

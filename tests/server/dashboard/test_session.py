@@ -76,6 +76,8 @@ def test_a_login_gives_a_cookie_that_holds_no_token(guarded: str):
 def test_a_login_never_leads_away(guarded: str, back: str):
     response = httpx.post(guarded + "/login", data={"token": TOKEN, "back": back})
     assert response.headers["location"] == "/"
+    again = httpx.post(guarded + "/login", data={"token": "wrong", "back": back})
+    assert 'name="back" value="/"' in again.text
 
 
 def test_a_wrong_login_is_told_and_gives_nothing(guarded: str):
@@ -164,12 +166,16 @@ def test_people_log_in_and_out_in_a_browser(guarded: str, open_page: Open):
     page.get_by_label("Read token").fill("wrong")
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert")).to_have_text("That is no read token of this server.")
-    page.goto(guarded + "/files")
     page.get_by_label("Read token").fill(TOKEN)
     page.get_by_role("button", name="Log in").click()
     expect(page).to_have_url(guarded + "/files")
     expect(page.locator("h1")).to_have_text("Files")
     assert page.evaluate("document.cookie") == ""
+    nav = page.locator("nav")
+    assert nav.evaluate("nav => nav.scrollWidth - nav.clientWidth") <= 1  # all of it is seen
+    buttons = [page.get_by_role("button", name=name) for name in ("Log out", "Colours")]
+    out, switch = [button.evaluate("button => button.clientHeight") for button in buttons]
+    assert out == switch  # on one line
     page.get_by_role("button", name="Log out").click()
     expect(page.locator("h1")).to_have_text("Log in")
     page.goto(guarded + "/files")

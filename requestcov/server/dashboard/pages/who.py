@@ -51,7 +51,8 @@ def who_ran(selection: Selection, path: str, line: int) -> Question[Answer]:
         around = tuple((number, source.lines[number - 1].expandtabs()) for number in near)
         where = place(evidence, source, line)
         if isinstance(where, str):
-            return Answer(None, where[:1].upper() + where[1:], around, len(source.lines))
+            begun = where if where.startswith(path) else where[:1].upper() + where[1:]
+            return Answer(None, begun, around, len(source.lines))
         ran = desk.runners(selection)(selection.endpoint, where.blocks) if where.blocks else []
         recent = latest(desk.place, selection, ran, RECENT)
         return Answer(who(evidence, where, line, ran, recent), None, around, len(source.lines))

@@ -168,4 +168,11 @@ function step(by) {
   rows[next].closest("tr, li")?.scrollIntoView({ block: "nearest" });
 }
 
+// On a narrow screen the list of pages can be scrolled: the open one is in sight.
+const here = document.querySelector(".top nav [aria-current]");
+if (here) {
+  const list = here.closest("nav");
+  list.scrollLeft += here.getBoundingClientRect().right - list.getBoundingClientRect().right + list.clientWidth / 4;
+}
+
 plan();
