@@ -148,7 +148,7 @@ def needs_extra(extra: str = "cli") -> Iterator[None]:
         if package not in EXTRA[extra]:
             raise
         raise Refused(
-            f"{EXTRA[extra][package]} needs the package {package}: pip install requestcov[{extra}]"
+            f"{EXTRA[extra][package]} needs the package {package}: pip install 'requestcov[{extra}]'"
         ) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
 from requestcov.commands.asking import NothingFound, needs_extra, output
 from requestcov.doctor import diagnose
@@ -19,6 +20,9 @@ def run(options: argparse.Namespace) -> None:
     """Print the diagnosis."""
     with needs_extra():
         from requestcov.reports.text import diagnosis
+    # As servers do, and as this command does not by itself: the app's modules may lie here.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     found = diagnose(os.environ)
     diagnosis.write_diagnosis(found, output())
     if found.problems:

@@ -8,7 +8,9 @@ import sys
 import threading
 import webbrowser
 
-from requestcov.commands.asking import needs_extra, output
+from requestcov.commands.asking import needs_extra, output, say
+from requestcov.errors import StoreError
+from requestcov.storage import open_store
 
 DESCRIPTION = "The questions of the other commands as pages in a browser, which follow the store as it grows."
 
@@ -65,6 +67,10 @@ def run(options: argparse.Namespace) -> None:
     address = binding.address(listening)
     output().write(f"requestcov shows its pages at {address}/ until Ctrl-C.\n")
     output().flush()
+    try:
+        open_store(settings.place()).close()
+    except StoreError as wrong:  # The pages say so too, until it is there.
+        say(str(wrong))
     if options.open:
         threading.Thread(target=webbrowser.open, args=(f"{address}/",), daemon=True).start()
     uvicorn.Server(configured(app, ENDING_SECONDS)).run(sockets=[listening])

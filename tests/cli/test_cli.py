@@ -336,7 +336,7 @@ def test_without_rich_a_sentence_says_what_to_install(capsys, monkeypatch):
     for command in (["report"], ["show", "views.py"]):
         code, out, err = run(capsys, *command)
         assert (code, out) == (2, "")
-        assert "pip install requestcov[cli]" in err
+        assert "pip install 'requestcov[cli]'" in err
     assert run(capsys, "report", "--format", "json")[0] == 0
 
 

@@ -176,6 +176,17 @@ def test_the_command_prints_it_and_its_exit_code_tells(capsys, monkeypatch):
     assert main(["doctor"]) == 2
 
 
+def test_modules_beside_the_app_are_found_as_its_server_finds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command is started from elsewhere; uvicorn and gunicorn import from the working directory."""
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one not in ("", str(tmp_path))])
+    (tmp_path / "beside_the_app.py").write_text("x = 1\n")
+    monkeypatch.setenv("REQUESTCOV_SOURCE", "beside_the_app")
+    assert main(["doctor"]) == 0
+    assert "1 Python file" in capsys.readouterr().out
+
+
 def test_secrets_and_control_characters_do_not_show(capsys, monkeypatch):
     monkeypatch.setenv("REQUESTCOV_FORCE_SECRET", "open-sesame-0123456789")
     monkeypatch.setenv("REQUESTCOV_SINKS", "http://user:hunter2@example.org/?token=hunter2")

@@ -262,7 +262,7 @@ def test_without_jinja_one_sentence_says_what_to_install(
     for name in ("page", "environment"):
         monkeypatch.delitem(sys.modules, f"requestcov.reports.html.{name}", raising=False)
     assert main(["html", "r.html"]) == 2
-    assert "an HTML report needs the package jinja2: pip install requestcov[cli]" in capsys.readouterr().err
+    assert "an HTML report needs the package jinja2: pip install 'requestcov[cli]'" in capsys.readouterr().err
 
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)

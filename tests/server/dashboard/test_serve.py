@@ -57,6 +57,15 @@ def test_a_wrong_flag_is_a_sentence(tmp_path: Path):
     assert "--port='http' cannot be used: allowed is a whole number from 0 to 65535." in said
 
 
+def test_a_store_that_is_not_there_is_said_where_the_server_was_started(tmp_path: Path):
+    process = begin("--store", str(tmp_path / "none.db"), "--port", "0")
+    assert process.stdout is not None
+    assert "requestcov shows its pages at" in process.stdout.readline()
+    assert process.stdout.readline().startswith(f"requestcov: There is no store '{tmp_path}/none.db'")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+
 @pytest.mark.parametrize("package", ["starlette", "uvicorn", "jinja2", "rich"])
 @pytest.mark.parametrize("command", ["serve", "collect"])
 def test_without_the_extra_one_sentence_says_what_to_install(command: str, package: str, tmp_path: Path):
@@ -68,5 +77,5 @@ def test_without_the_extra_one_sentence_says_what_to_install(command: str, packa
         timeout=30,
     )
     assert process.returncode == 2
-    said = f"requestcov: the server needs the package {package}: pip install requestcov[server]\n"
+    said = f"requestcov: the server needs the package {package}: pip install 'requestcov[server]'\n"
     assert process.stderr == said
