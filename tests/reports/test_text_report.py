@@ -127,6 +127,14 @@ def test_several_versions_and_missing_sources_are_told(tmp_path: Path):
     assert "recorded lines could not be judged" in report
 
 
+def test_services_that_are_counted_together_are_told(tmp_path: Path):
+    """Each may have a main.py and a GET / of its own."""
+    url = write_store(tmp_path / "s.db", [record("GET /a", SHOWN), record("GET /a", SHOWN, service="bank")])
+    said = "2 services are counted together: their endpoints and files of one name are taken for one"
+    assert said in re.sub(r"\s+", " ", endpoints(url))
+    assert said not in re.sub(r"\s+", " ", endpoints(url, Selection(service="bank")))
+
+
 def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path: Path):
     route = "GET /\x1b[31m[red]\u202e"
     records = [record(route, {"\x1b]0;title\x07.py": {1}}, release="[bold]\n")]

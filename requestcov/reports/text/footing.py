@@ -110,6 +110,11 @@ def caveats(evidence: Evidence, selection: Selection, unread: int) -> Iterator[s
             "Seen, excluded, sampled, stored, dropped and pending count whole lives of processes, "
             "not the period asked for."
         )
+    if (services := len(evidence.footing.services)) > 1:
+        yield (
+            f"{services} services are counted together: their endpoints and files of one name are taken for "
+            "one. Ask about one service to tell them apart."
+        )
     changed = sum(1 for digests in evidence.versions.values() if len(digests) > 1)
     if changed:
         yield (
