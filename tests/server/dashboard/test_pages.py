@@ -255,3 +255,13 @@ def test_a_store_that_is_missing_wrong_or_broken_says_what_to_do(tmp_path: Path)
             assert response.status_code == 503
             assert said in words(response)
             assert httpx.get(address + "/live").json() == {"state": ""}
+
+
+def test_a_period_in_which_nothing_was_recorded_is_said_to_be_empty(address: str):
+    assert "Nothing recorded fits these filters" in page_of(address + "/?since=2027-01-01").text
+
+
+def test_the_axis_of_a_single_day_names_it_once(address: str):
+    axis = re.search('<p class="axis">.*?</p>', page_of(address + "/?since=2026-11-20&until=2026-11-20").text)
+    assert axis is not None
+    assert axis[0].count("2026-11-20") == 1
