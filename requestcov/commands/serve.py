@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     with needs_extra("server"):
         from requestcov.server.settings import add_flags
 
-    add_flags(parser, ("store", "bind_host", "bind_port", "allowed_hosts", "read_token_file"))
+    add_flags(parser, ("store", "bind_host", "bind_port", "allowed_hosts", "read_token_file"), bind_port=PORT)
+    parser.epilog = "Tokens are read from REQUESTCOV_READ_TOKENS, or from a file."
     parser.add_argument(
         "--root",
         metavar="DIR",

@@ -99,7 +99,8 @@ SETTINGS: tuple[Setting, ...] = (
         integer(0, 65_535),
         8650,
         "0 to 65535",
-        "Which port to listen on. 0: one that is free, which is printed.",
+        "Which port to listen on; requestcov serve has 8321 unless told. 0: one that is free, which is "
+        "printed.",
         flag="--port",
     ),
     Setting(
@@ -283,8 +284,13 @@ class Settings:
         return found
 
 
-def add_flags(command: argparse.ArgumentParser, names: Iterable[str]) -> None:
-    """Declare the flags of some settings; one that is not given is not in the namespace."""
+def add_flags(command: argparse.ArgumentParser, names: Iterable[str], **defaults: object) -> None:
+    """Declare the flags of some settings; one that is not given is not in the namespace.
+
+    Args:
+        names: of the settings.
+        **defaults: of the command, where it has its own.
+    """
     for setting in (_BY_NAME[name] for name in names):
         if setting.flag:
             word = setting.kind.upper().split()[-1]
@@ -293,7 +299,7 @@ def add_flags(command: argparse.ArgumentParser, names: Iterable[str]) -> None:
                 dest=setting.name,
                 metavar="N" if word.isdigit() else word,
                 default=argparse.SUPPRESS,
-                help=_help(setting).replace("%", "%%"),
+                help=_help(setting, defaults.get(setting.name, setting.default)).replace("%", "%%"),
             )
 
 
@@ -310,8 +316,8 @@ def given(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _help(setting: Setting) -> str:
-    default = "" if setting.default in ("", ()) else f" Default: {setting.default}."
+def _help(setting: Setting, default: object) -> str:
+    default = "" if default in ("", ()) else f" Default: {default}."
     return f"{setting.help}{default} ({setting.variable})"
 
 

@@ -57,6 +57,12 @@ def test_a_wrong_flag_is_a_sentence(tmp_path: Path):
     assert "--port='http' cannot be used: allowed is a whole number from 0 to 65535." in said
 
 
+def test_the_help_names_the_port_it_takes():
+    process = begin("--help")
+    said, _ = process.communicate(timeout=30)
+    assert "Default: 8321." in " ".join(said.split())
+
+
 def test_a_store_that_is_not_there_is_said_where_the_server_was_started(tmp_path: Path):
     process = begin("--store", str(tmp_path / "none.db"), "--port", "0")
     assert process.stdout is not None
