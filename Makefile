@@ -91,6 +91,7 @@ bench: $(INSTALLED)
 	PYTHONPATH="$$PWD" $(BIN)/python -m tests.bench.bench_collector
 	PYTHONPATH="$$PWD" $(BIN)/python -m tests.bench.bench_collector --hard
 	PYTHONPATH="$$PWD" $(BIN)/python -m tests.bench.bench_questions
+	PYTHONPATH="$$PWD" $(BIN)/python -m tests.bench.bench_dashboard
 	PYTHONPATH="$$PWD" $(BIN)/python -m tests.bench.bench_localisation
 
 docs: $(INSTALLED)
