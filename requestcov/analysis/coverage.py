@@ -144,7 +144,7 @@ def _union(runs: Iterable[Run], counts: Counts, evidence: Evidence) -> Union:
     for path in sorted(ran.lines):
         source = evidence.source(path, evidence.newest[path])
         if source is not None:
-            reached += [f for f in _measure(source, ran.lines[path], ran.taken.get(path)) if f.executed]
+            reached += _measure(source, ran.lines[path], ran.taken.get(path), reached_only=True)
     return Union(
         recorded=counts.requests,
         weight=counts.weight,
@@ -194,9 +194,11 @@ def _file(path: str, runs: list[Run], evidence: Evidence) -> FileCoverage:
 
 
 def _measure(
-    source: Source, lines: frozenset[int], taken: frozenset[Arc] | None
+    source: Source, lines: frozenset[int], taken: frozenset[Arc] | None, *, reached_only: bool = False
 ) -> Iterator[FunctionCoverage]:
     for function in source.functions:
+        if reached_only and lines.isdisjoint(function.body):
+            continue
         yield FunctionCoverage(
             path=source.path,
             name=function.name,

@@ -125,10 +125,12 @@ class _Module:
     def __init__(self, path: str, tree: ast.Module) -> None:
         self._path = path
         self._tree = tree
+        self._nodes = tuple(ast.walk(tree))
+        self._definitions = tuple(_definitions(tree, ""))
         self._top = {node.name: node for node in tree.body if isinstance(node, _Definition)}
         self._imported = {
             alias.asname or alias.name: (node.module or "").partition(".")[0]
-            for node in ast.walk(tree)
+            for node in self._nodes
             if isinstance(node, ast.ImportFrom) and not node.level
             for alias in node.names
         }
@@ -136,7 +138,7 @@ class _Module:
     def reasons(self) -> Iterator[tuple[str, str]]:
         """Qualified name of a function that looks like a command or a job -> why."""
         *folders, file = self._path.removesuffix(".py").split("/")
-        everything = [name for name, _ in _definitions(self._tree, "")]
+        everything = [name for name, _ in self._definitions]
         if folders[-2:] == ["management", "commands"] and not file.startswith("_"):
             yield from ((name, f"in Django's management command {file}") for name in everything)
         elif folders[-1:] == ["migrations"] and re.match(r"\d{4}_", file):
@@ -147,11 +149,11 @@ class _Module:
             for call in ast.walk(statement):
                 if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
                     yield call.func.id, how
-        for name, function in _definitions(self._tree, ""):
+        for name, function in self._definitions:
             for decorator in function.decorator_list:
                 if written := self._schedules(decorator):
                     yield name, f"decorated with @{written}"
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 first = node.args[0] if node.args else None
                 if node.func.attr in SCHEDULERS and isinstance(first, ast.Name) and first.id in self._top:
@@ -166,6 +168,8 @@ class _Module:
             reasons: such functions, and why.
             outside: whether a name may be used in another file.
         """
+        if not reasons:
+            return
         users = self._users()
         told = {name: name for name in reasons}
         while True:
@@ -272,8 +276,11 @@ def _definitions(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Definition]
             yield from _definitions(child, f"{prefix}{child.name}.<locals>.")
         elif isinstance(child, ast.ClassDef):
             yield from _definitions(child, f"{prefix}{child.name}.")
-        else:
+        elif isinstance(child, _HOLDS_STATEMENTS):
             yield from _definitions(child, prefix)
+
+
+_HOLDS_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 def _outward(name: str) -> Iterable[str]:

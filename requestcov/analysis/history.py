@@ -10,7 +10,7 @@ new function, with a new history.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,6 +61,7 @@ class History:
         self.current = current
         self._places: dict[Version, dict[int, Spot]] = {}
         self._sources = {(source.path, source.digest): source for source in versions}
+        self._whole: dict[Version, Mapping[int, Spot]] = {}
         now: dict[_Identity, Function] = {}
         for source in current.values():
             now.update(_identities(source))
@@ -77,8 +78,10 @@ class History:
         moved = _moved(now, vanished, spans or {})
         self._pasts: dict[tuple[str, int, int], tuple[Past, ...]] = {}
         for identity, function in now.items():
-            places = (identity, *moved.get(identity, ()))
-            unique = tuple(dict.fromkeys(past for place in places for past in pasts.get(place, ())))
+            unique = tuple(pasts.get(identity, ()))
+            if identity in moved:
+                places = (identity, *moved[identity])
+                unique = tuple(dict.fromkeys(past for place in places for past in pasts.get(place, ())))
             self._pasts[identity[0], function.line, function.start] = unique
             for past in unique:
                 self._place(past, identity[0], function)
@@ -89,15 +92,27 @@ class History:
 
     def placed(self, path: str, digest: str, lines: Iterable[int]) -> frozenset[Spot]:
         """Body lines recorded in a version -> statements of the current code; the rest is left out."""
-        source, places = self._sources.get((path, digest)), self._places.get((path, digest))
+        key = path, digest
+        if key not in self._whole:
+            self._whole[key] = self._every_line(key)
+        places = self._whole[key]
+        return frozenset([places[line] for line in lines if line in places])
+
+    def _every_line(self, version: Version) -> Mapping[int, Spot]:
+        """Of a version, also the inner lines of statements -> where the statement stands now."""
+        source, places = self._sources.get(version), self._places.get(version)
         if source is None or places is None:
-            return frozenset()
-        first = source.first
-        return frozenset(places[at] for line in lines if (at := first.get(line, line)) in places)
+            return {}
+        # A statement is known by its first line: an inner line, though it be a body's, is none.
+        inner = {line: places.get(first) for line, first in source.first.items()}
+        return {line: spot for line, spot in {**places, **inner}.items() if spot is not None}
 
     def _place(self, past: Past, path: str, function: Function) -> None:
-        shift = function.start - past.function.start
         places = self._places.setdefault((past.path, past.digest), {})
+        if past.function is function:
+            places.update((line, (path, line)) for line in function.body)
+            return
+        shift = function.start - past.function.start
         for line in past.function.body:
             if line + shift in function.body:
                 places[line] = path, line + shift
@@ -105,11 +120,12 @@ class History:
 
 def _identities(source: Source) -> dict[_Identity, Function]:
     found: dict[_Identity, Function] = {}
-    several: Counter[tuple[str, str]] = Counter()
+    several: dict[tuple[str, str], int] = {}
     for function in source.functions:
         key = function.name, function.text
-        found[source.path, function.name, function.text, several[key]] = function
-        several[key] += 1
+        number = several.get(key, 0)
+        found[source.path, *key, number] = function
+        several[key] = number + 1
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from requestcov._source import Function
+from requestcov._source import Function, Source
 from requestcov.analysis.evidence import Counts, Evidence, Run, Version
 from requestcov.analysis.history import History, Spot
 from requestcov.analysis.releases_silence import Chance, Family, Silence
@@ -114,6 +114,9 @@ class Releases:
     unread: tuple[str, ...]
 
 
+_Function = tuple[str, Function]
+"""A function, with the path of its file."""
+
 _Ran = Mapping[Spot, frozenset[int]]
 """Line -> numbers of the runs that executed it, in the order of the evidence."""
 
@@ -136,7 +139,7 @@ def releases(earlier: str, later: str, before: Evidence, after: Evidence) -> Rel
     everything = (*before.texts, *after.texts)
     # Of a file that the later release did not run, the text may be the earlier one's as well.
     spans = _spans(before, after)
-    now, then = (History(sources[side], everything, spans) for side in ("after", "before"))
+    now = History(sources["after"], everything, spans)
     ran_now, ran_before = _ran(after, now), _ran(before, now)
     begun = []
     for path, source in sorted(sources["after"].items()):
@@ -157,13 +160,15 @@ def releases(earlier: str, later: str, before: Evidence, after: Evidence) -> Rel
                 )
             )
     silence, family = Silence(before, after), Family()
-    ran_then = _ran(before, then)
+    code, gone = _functions(sources["after"]), _gone(sources["before"], now)
+    # Most often a release leaves nearly all code as it was.
+    ran_then = _ran(before, History(sources["before"], everything, spans)) if gone else {}
     silent = [
-        *_silent(now, ran_before, ran_now, before, after, None, silence),
-        *_silent(then, ran_then, {}, before, after, now, silence),
+        *_silent(code, ran_before, ran_now, before, after, silence),
+        *_silent(gone, ran_then, None, before, after, silence),
     ]
     runs = dict(enumerate(before.runs))
-    for numbers, still in _tested(now, ran_before, ran_now, then, ran_then, after):
+    for numbers, still in _tested(ran_before, ran_now, gone, ran_then, after):
         family.add(numbers, still, 1.0 if still else silence.chance(numbers, runs).probability)
     judged = _corrected(silent, family.adjusted())
     names = sorted({*before.counts, *after.counts}, key=lambda name: (name.partition(" ")[2], name))
@@ -188,46 +193,42 @@ def releases(earlier: str, later: str, before: Evidence, after: Evidence) -> Rel
 
 
 def _silent(
-    history: History,
+    code: Iterable[_Function],
     ran: _Ran,
-    still: _Ran,
+    ran_now: _Ran | None,
     before: Evidence,
     after: Evidence,
-    now: History | None,
     silence: Silence,
 ) -> Iterator[tuple[Silent, frozenset[int]]]:
-    """Of code of the later release; given ``now``, of earlier code that is not among it.
+    """Of code of the later release; without what that ran, of earlier code that is not among it.
 
     With each the runs of the line that its chance is of.
     """
     runs = dict(enumerate(before.runs))
-    carried = _carried(now)
-    for path, source in history.current.items():
-        for function in source.functions:
-            if (path, source.digest, function.line) in carried:
-                continue
-            lines = {n for n in function.body if (path, n) in ran and (path, n) not in still}
-            if not lines:
-                continue
-            there = now is None or path not in after.newest
-            sets = sorted({ran[path, n] for n in lines}, key=sorted)
-            told = min(sets, key=lambda numbers: _order(silence.chance(numbers, runs)))
-            chance = silence.chance(told, runs)
-            silent = Silent(
-                *_name(path, function, lines),
-                whole=not any((path, n) in still for n in function.body),
-                change=Change.SAME if there else Change.GONE,
-                endpoints=tuple(sorted({runs[n].endpoint for numbers in sets for n in numbers})),
-                ran=chance.ran,
-                before=chance.before,
-                after=chance.after,
-                bound=chance.bound,
-                probability=chance.probability,
-                exact=chance.exact,
-                adjusted=None,
-                significant=False,
-            )
-            yield silent, told
+    still = ran_now or {}
+    for path, function in code:
+        lines = {n for n in function.body if (path, n) in ran and (path, n) not in still}
+        if not lines:
+            continue
+        there = ran_now is not None or path not in after.newest
+        sets = sorted({ran[path, n] for n in lines}, key=sorted)
+        told = min(sets, key=lambda numbers: _order(silence.chance(numbers, runs)))
+        chance = silence.chance(told, runs)
+        silent = Silent(
+            *_name(path, function, lines),
+            whole=not any((path, n) in still for n in function.body),
+            change=Change.SAME if there else Change.GONE,
+            endpoints=tuple(sorted({runs[n].endpoint for numbers in sets for n in numbers})),
+            ran=chance.ran,
+            before=chance.before,
+            after=chance.after,
+            bound=chance.bound,
+            probability=chance.probability,
+            exact=chance.exact,
+            adjusted=None,
+            significant=False,
+        )
+        yield silent, told
 
 
 def _order(chance: Chance) -> tuple[float, int]:
@@ -235,14 +236,22 @@ def _order(chance: Chance) -> tuple[float, int]:
     return chance.probability, -chance.ran
 
 
-def _carried(now: History | None) -> set[tuple[str, str, int]]:
-    """(path, digest, line) of the functions, as they were, that are in the later release."""
-    found: set[tuple[str, str, int]] = set()
-    if now is not None:
-        for path, source in now.current.items():
-            for function in source.functions:
-                found.update((p.path, p.digest, p.function.line) for p in now.past(path, function))
-    return found
+def _functions(sources: Mapping[str, Source]) -> list[_Function]:
+    return [(path, function) for path, source in sources.items() for function in source.functions]
+
+
+def _gone(sources: Mapping[str, Source], now: History) -> list[_Function]:
+    """The functions of the earlier release that are not in the later one."""
+    carried = {
+        (past.path, past.digest, past.function.line)
+        for path, function in _functions(now.current)
+        for past in now.past(path, function)
+    }
+    return [
+        (path, function)
+        for path, function in _functions(sources)
+        if (path, sources[path].digest, function.line) not in carried
+    ]
 
 
 def _spans(before: Evidence, after: Evidence) -> Mapping[Version, tuple[datetime, datetime]]:
@@ -255,7 +264,7 @@ def _spans(before: Evidence, after: Evidence) -> Mapping[Version, tuple[datetime
 
 
 def _tested(
-    now: History, ran: _Ran, still: _Ran, then: History, ran_then: _Ran, after: Evidence
+    ran: _Ran, still: _Ran, gone: Iterable[_Function], ran_then: _Ran, after: Evidence
 ) -> Iterator[tuple[frozenset[int], frozenset[int]]]:
     """Of every line that the earlier release ran and whose code is there: the runs of both releases.
 
@@ -263,13 +272,9 @@ def _tested(
     """
     for spot, numbers in ran.items():
         yield numbers, still.get(spot, frozenset())
-    carried = _carried(now)
-    for path, source in then.current.items():
-        if path in after.newest:
-            continue
-        for function in source.functions:
-            if (path, source.digest, function.line) not in carried:
-                yield from ((ran_then[path, n], frozenset()) for n in function.body if (path, n) in ran_then)
+    for path, function in gone:
+        if path not in after.newest:
+            yield from ((ran_then[path, n], frozenset()) for n in function.body if (path, n) in ran_then)
 
 
 def _corrected(
@@ -285,11 +290,13 @@ def _corrected(
 
 
 def _ran(evidence: Evidence, history: History) -> dict[Spot, frozenset[int]]:
-    found: defaultdict[Spot, set[int]] = defaultdict(set)
+    found: defaultdict[Spot, list[int]] = defaultdict(list)
     for number, run in enumerate(evidence.runs):
         for spot in history.placed(run.path, run.digest, run.lines):
-            found[spot].add(number)
-    return {spot: frozenset(numbers) for spot, numbers in found.items()}
+            found[spot].append(number)
+    # Lines of the same runs are many, and share one set, which is hashed once.
+    sets = {numbers: frozenset(numbers) for numbers in set(map(tuple, found.values()))}
+    return {spot: sets[tuple(numbers)] for spot, numbers in found.items()}
 
 
 def _who(path: str, lines: Iterable[int], ran: _Ran, runs: Sequence[Run]) -> dict[str, int]:

@@ -11,6 +11,7 @@ traffic (Horvitz and Thompson, 1952): each request counts as often as it stands 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from requestcov._source import Function, Source
@@ -71,36 +72,57 @@ class Tallies:
 
 def tally(evidence: Evidence) -> Tallies:
     """Count the requests of every function and line that ran."""
-    whole: dict[tuple[str, int], Tally] = defaultdict(Tally)
-    lines: dict[tuple[str, int], dict[int, Tally]] = defaultdict(lambda: defaultdict(Tally))
+    whole: dict[tuple[str, int], list[Run]] = defaultdict(list)
+    lines: dict[tuple[str, int], dict[int, list[Run]]] = defaultdict(lambda: defaultdict(list))
     earlier: dict[tuple[str, int], float] = defaultdict(float)
     unread: dict[tuple[str, str], set[int]] = defaultdict(set)
-    owners = _owners(evidence)
     # Equal weights in the same order make equal sums, in whatever order the runs came.
     for run in sorted(evidence.runs, key=lambda run: run.weight):
         place = evidence.placement(run.path, run.digest)
-        if place is None:
+        source = evidence.source(run.path, evidence.newest[run.path])
+        if place is None or source is None:
             unread[run.path, run.digest] |= run.lines
             continue
-        owner = owners[run.path]
-        reached: set[int] = set()
+        by_function: dict[int, list[int]] = defaultdict(list)
         for line in {place[line] for line in run.lines if line in place}:
-            key = (run.path, owner[line].line)
-            lines[key][line].add(run)
-            reached.add(owner[line].line)
-        for start in reached:
-            whole[run.path, start].add(run)
-        for start in _changed(run, evidence) - reached:
+            by_function[source.owner[line].line].append(line)
+        for start, reached in by_function.items():
+            key = (run.path, start)
+            whole[key].append(run)
+            own = lines[key]
+            for line in reached:
+                own[line].append(run)
+        for start in _changed(run, evidence) - by_function.keys():
             earlier[run.path, start] += run.weight
     found = []
-    for path, line in sorted({*whole, *earlier}):
-        source = evidence.source(path, evidence.newest[path])
-        if source is None:  # placement was not None, so it is there
-            continue
-        function = next(function for function in source.functions if function.line == line)
-        key = (path, line)
-        found.append(FunctionTally(source, function, whole[key], dict(lines[key]), earlier[key]))
+    functions = {
+        (path, function.line): (source, function)
+        for path in {path for path, _ in (*whole, *earlier)}
+        if (source := evidence.source(path, evidence.newest[path])) is not None
+        # The first of several on one line is the one.
+        for function in reversed(source.functions)
+    }
+    added = _Sums()
+    for key in sorted({*whole, *earlier}):
+        source, function = functions[key]
+        ran = {line: added(runs) for line, runs in lines.get(key, {}).items()}
+        found.append(FunctionTally(source, function, added(whole.get(key, ())), ran, earlier.get(key, 0.0)))
     return Tallies(tuple(found), sum(map(len, unread.values())))
+
+
+class _Sums:
+    """What runs add up to; the lines of a function are mostly run by the same ones, which are added once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], Tally] = {}
+
+    def __call__(self, runs: Sequence[Run]) -> Tally:
+        key = tuple(map(id, runs))
+        if key not in self._known:
+            found = self._known[key] = Tally()
+            for run in runs:
+                found.add(run)
+        return self._known[key]
 
 
 def share_of(weight: float, evidence: Evidence) -> float:
@@ -114,15 +136,6 @@ def effective(evidence: Evidence) -> float:
     return effective_size(
         sum(outcome.weight for outcome in outcomes), sum(outcome.squares for outcome in outcomes)
     )
-
-
-def _owners(evidence: Evidence) -> dict[str, dict[int, Function]]:
-    """Path -> body line of the newest version -> its function."""
-    found: dict[str, dict[int, Function]] = {}
-    for path in {run.path for run in evidence.runs}:
-        source = evidence.source(path, evidence.newest[path])
-        found[path] = dict(source.owner) if source is not None else {}
-    return found
 
 
 def _changed(run: Run, evidence: Evidence) -> frozenset[int]:
