@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 from requestcov._exclusions import exclude_lines
+from requestcov._source import Source
 from requestcov.analysis.evidence import (
     Counts,
     Evidence,
@@ -24,12 +26,13 @@ from requestcov.analysis.evidence import (
     Sources,
     Timings,
     Traffic,
+    Version,
     counted,
 )
 from requestcov.errors import RequestcovError, StoreError
 from requestcov.record import Ledger
 from requestcov.storage import open_store
-from requestcov.storage.results import FileVersion, Outcome, Ran, Request, versions_of
+from requestcov.storage.results import FileVersion, Outcome, Ran, Request, StoredBlock, versions_of
 from requestcov.storage.sqlite import Store, unpack_source
 
 MOST_ASKED = 10_000
@@ -115,6 +118,7 @@ def gather(
     path: str | None = None,
     by_release: bool = False,
     by_failed: bool = False,
+    texts: Texts | None = None,
 ) -> Evidence:
     """Ask a store for everything about a selection.
 
@@ -124,52 +128,58 @@ def gather(
         root: working tree for source texts that the store lacks; None: none.
         path: only what ran in this file; None: in any.
         by_release, by_failed: whether runs tell these apart.
+        texts: from which sources are to be had; None: from the store and ``root``, for this evidence alone.
 
     Raises:
         StoreError: the store cannot be opened or read.
         ConfigError: coverage.py's configuration, which excludes lines, cannot be parsed.
     """
+    texts = texts or _Texts(place, root)
     with _intact(place), open_store(place) as store:
-        return _gather(store, place, selection, root, path, by_release, by_failed)
+        return _gather(store, place, selection, texts, path, by_release, by_failed)
 
 
-def gather_traffic(place: str, selection: Selection, root: str | None) -> Traffic:
+def gather_traffic(
+    place: str, selection: Selection, root: str | None, *, texts: Texts | None = None
+) -> Traffic:
     """Ask a store how the requests of one endpoint ended, and by which paths.
 
     Args:
-        place, root: as for :func:`gather`.
+        place, root, texts: as for :func:`gather`.
         selection: which requests; names an endpoint.
 
     Raises:
         ValueError: the selection names no endpoint.
         StoreError, ConfigError: as for :func:`gather`.
     """
-    endpoint = _endpoint(selection)
+    endpoint, texts = _endpoint(selection), texts or _Texts(place, root)
     with _intact(place), open_store(place) as store:
         samples = store.samples(selection)
         paths = store.spectra({sample.spectrum for sample in samples})
         return Traffic(
             endpoint=endpoint,
-            evidence=_gather(store, place, selection, root, None, False, True),
+            evidence=_gather(store, place, selection, texts, None, False, True),
             samples=tuple(samples),
             paths=paths,
             blocks=store.blocks(frozenset().union(*paths.values())),
         )
 
 
-def gather_timings(place: str, selection: Selection, root: str | None) -> Timings:
+def gather_timings(
+    place: str, selection: Selection, root: str | None, *, texts: Texts | None = None
+) -> Timings:
     """Ask a store how long the requests of one endpoint took, and by which paths.
 
     Args, raises: as :func:`gather_traffic`.
     """
-    endpoint = _endpoint(selection)
+    endpoint, texts = _endpoint(selection), texts or _Texts(place, root)
     with _intact(place), open_store(place) as store:
         timed = store.timings(selection)
         paths = store.spectra({some.spectrum for some in timed})
         later = store.spectra({some.background for some in timed if some.background is not None})
         return Timings(
             endpoint=endpoint,
-            evidence=_gather(store, place, selection, root, None, False, True),
+            evidence=_gather(store, place, selection, texts, None, False, True),
             timed=tuple(timed),
             paths=paths,
             blocks=store.blocks(frozenset().union(*paths.values(), *later.values())),
@@ -243,19 +253,31 @@ def latest_failures(place: str, selection: Selection, limit: int) -> tuple[Reque
         return tuple(store.requests(selection, failed=True, limit=limit))
 
 
-class _Stored:
-    """The texts of a store. Evidence holds nothing open, so that it needs no closing."""
+class Texts(Protocol):
+    """Sources by version, as :class:`Evidence` asks for them."""
 
-    def __init__(self, place: str) -> None:
-        self._place = place
-        self._packed: dict[tuple[str, str], bytes] = {}
+    def __call__(self, path: str, digest: str, /) -> Source | None:
+        """The source of a version, or None when no text with that digest is at hand."""
 
-    def read(self, store: Store, blocks: Iterable[int]) -> None:
+    def read(self, store: Store, blocks: Mapping[int, StoredBlock]) -> None:
         """Take the texts of some blocks while the store is open: for each to be opened costs more."""
+
+
+class _Texts:
+    """Of a store and a working tree. Evidence holds nothing open, so that it needs no closing."""
+
+    def __init__(self, place: str, root: str | None) -> None:
+        self._place = place
+        self._packed: dict[Version, bytes] = {}
+        self._sources = Sources(self._stored, root, exclude_lines())
+
+    def __call__(self, path: str, digest: str) -> Source | None:
+        return self._sources(path, digest)
+
+    def read(self, store: Store, blocks: Mapping[int, StoredBlock]) -> None:
         self._packed |= store.packed_sources(blocks)
 
-    def __call__(self, path: str, digest: str) -> str | None:
-        """The text of one version of a file, or None."""
+    def _stored(self, path: str, digest: str) -> str | None:
         packed = self._packed.get((path, digest))
         with _intact(self._place):
             if packed is not None:
@@ -291,7 +313,7 @@ def _gather(
     store: Store,
     place: str,
     selection: Selection,
-    root: str | None,
+    texts: Texts,
     path: str | None,
     by_release: bool,
     by_failed: bool,
@@ -305,8 +327,7 @@ def _gather(
         seen = Counter({selection.endpoint: seen[selection.endpoint]})
     hits = list(store.hits(selection, path=path, by_release=by_release, by_failed=by_failed))
     blocks = store.blocks({hit.block for hit in hits})
-    stored = _Stored(place)
-    stored.read(store, blocks)
+    texts.read(store, blocks)
     runs = tuple(
         Run(
             hit.endpoint,
@@ -330,7 +351,7 @@ def _gather(
         seen=dict(seen),
         runs=runs,
         newest=_newest(store, selection, versions_of(hits, blocks)),
-        source=Sources(stored, root, exclude_lines()),
+        source=texts,
         outcomes=tuple(outcomes),
     )
 

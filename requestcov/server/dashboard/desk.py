@@ -7,7 +7,7 @@ asks; every page and every question shares it.
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -77,9 +77,14 @@ class _Evidence:
     by_failed: bool
 
     def __call__(self, desk: Desk) -> Evidence:
-        found = gather(desk.place, self.selection, None, by_release=self.by_release, by_failed=self.by_failed)
-        # A version's text is one, whoever asks: read and parsed once for all pages.
-        return replace(found, source=desk.source)
+        return gather(
+            desk.place,
+            self.selection,
+            None,
+            by_release=self.by_release,
+            by_failed=self.by_failed,
+            texts=desk.source,
+        )
 
 
 def evidence(
@@ -96,8 +101,7 @@ def timings(selection: Selection) -> Question[Timings]:
 
 
 def _timings(selection: Selection, desk: Desk) -> Timings:
-    found = gather_timings(desk.place, selection, None)
-    return replace(found, evidence=replace(found.evidence, source=desk.source))
+    return gather_timings(desk.place, selection, None, texts=desk.source)
 
 
 def traffic(selection: Selection) -> Question[Traffic]:
@@ -106,5 +110,4 @@ def traffic(selection: Selection) -> Question[Traffic]:
 
 
 def _traffic(selection: Selection, desk: Desk) -> Traffic:
-    found = gather_traffic(desk.place, selection, None)
-    return replace(found, evidence=replace(found.evidence, source=desk.source))
+    return gather_traffic(desk.place, selection, None, texts=desk.source)

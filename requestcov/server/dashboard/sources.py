@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from requestcov._exclusions import exclude_lines
 from requestcov._source import Source, digest_of, parse
 from requestcov._source_cache import SourceCache
-from requestcov.analysis.evidence import read_file
+from requestcov.analysis.evidence import Version, read_file
 from requestcov.storage import open_store
+from requestcov.storage.results import StoredBlock
+from requestcov.storage.sqlite import Store, unpack_source
 
 MOST = 2000
 """Parsed texts that are kept, those asked for last."""
@@ -38,10 +41,23 @@ class Sources:
         self._exclude_lines = exclude_lines()
         self._cache = SourceCache()
         self._lock = threading.Lock()
-        self._parsed: OrderedDict[tuple[str, str], Source] = OrderedDict()
+        self._parsed: OrderedDict[Version, Source] = OrderedDict()
+        self._packed: OrderedDict[Version, bytes] = OrderedDict()
+
+    def read(self, store: Store, blocks: Mapping[int, StoredBlock]) -> None:
+        """See :class:`requestcov.analysis.gather.Texts`: those that are not known yet."""
+        with self._lock:
+            known = {*self._parsed, *self._packed}
+        found = store.packed_sources(
+            number for number, block in blocks.items() if (block.path, block.digest) not in known
+        )
+        with self._lock:
+            self._packed.update(found)
+            while len(self._packed) > MOST:
+                self._packed.popitem(last=False)
 
     def __call__(self, path: str, digest: str) -> Source | None:
-        """What :class:`requestcov.analysis.evidence.Evidence` asks.
+        """See :class:`requestcov.analysis.gather.Texts`.
 
         Raises:
             StoreError: the store cannot be read.
@@ -57,6 +73,7 @@ class Sources:
         source = parse(path, digest, content, self._exclude_lines, self._cache)
         with self._lock:
             self._parsed[key] = source
+            self._packed.pop(key, None)
             if len(self._parsed) > MOST:
                 self._parsed.popitem(last=False)
         return source
@@ -70,6 +87,10 @@ class Sources:
         return os.path.lexists(os.path.join(self._root, path)) and within(self._root, path) is None
 
     def _content(self, path: str, digest: str) -> bytes | str | None:
+        with self._lock:
+            packed = self._packed.get((path, digest))
+        if packed is not None:
+            return unpack_source(packed)
         with open_store(self._place) as store:
             stored = store.source(path, digest)
         if stored is not None:
