@@ -13,7 +13,18 @@ from requestcov.analysis.evidence import Selection
 from requestcov.errors import StoreError
 from requestcov.server.dashboard.answers import Question
 from requestcov.server.dashboard.desk import Desk, evidence
-from requestcov.server.dashboard.pages import dead, endpoint, endpoints, files, hot, releases, search, thin
+from requestcov.server.dashboard.pages import (
+    dead,
+    endpoint,
+    endpoints,
+    files,
+    hot,
+    releases,
+    search,
+    slow,
+    suspects,
+    thin,
+)
 
 EVERYTHING = Selection()
 
@@ -28,21 +39,37 @@ def prepare(desk: Desk) -> None:
         desk.answers.prepare(
             endpoints.coverage_of(EVERYTHING),
             files.files_of(EVERYTHING),
-            evidence(EVERYTHING, by_failed=True),
             search.functions_of(EVERYTHING),
-            hot.hot_of(EVERYTHING, "function"),
-            thin.thin_of(EVERYTHING),
             dead.dead_of(EVERYTHING),
+            evidence(EVERYTHING, by_release=True),
             releases.each_of(EVERYTHING),
-            Question("ahead", EVERYTHING, _of_the_busiest),
+            Question("ahead", "releases", _of_the_latest),
+            Question("ahead", "endpoints", _of_the_busiest),
+            hot.hot_of(EVERYTHING, "function"),
+            hot.hot_of(EVERYTHING, "line"),
+            thin.thin_of(EVERYTHING),
+            evidence(EVERYTHING, by_failed=True),
         )
 
 
 def _of_the_busiest(desk: Desk) -> Sequence[str]:
     """Begin with the endpoints that most of the recorded traffic goes to; their names."""
-    counts = desk.evidence(EVERYTHING).counts
+    found = desk.evidence(EVERYTHING)
+    counts = found.counts
+    for name in slow.asked_most(found):
+        desk.answers.prepare(slow.slow_of(replace(EVERYTHING, endpoint=name)))
+    for name, _ in suspects.failing_most(found):
+        desk.answers.prepare(suspects.suspects_of(replace(EVERYTHING, endpoint=name)))
     busiest = sorted(counts, key=lambda name: (-counts[name].weight, name))[:BUSIEST]
     for name in busiest:
         selection = replace(EVERYTHING, endpoint=name)
         desk.answers.prepare(endpoint.ran_by(selection), endpoint.paths_through(selection))
     return busiest
+
+
+def _of_the_latest(desk: Desk) -> Sequence[str]:
+    """Begin to compare the latest two releases; their names."""
+    named = [name for name in releases.in_order(desk.evidence(EVERYTHING, by_release=True)) if name]
+    if len(named) > 1:
+        desk.answers.prepare(releases.compared(EVERYTHING, *named[-2:]))
+    return named[-2:]

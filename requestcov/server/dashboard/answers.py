@@ -2,8 +2,8 @@
 
 Laws: a question is computed once at a time, whoever asks it; an answer to the
 store as it is now is given at once, an older one at once too, with its age,
-while a newer one is made; nobody waits longer than the patience they bring.
-Only so many answers are kept, those asked for last.
+while a newer one is made; nobody waits longer than the patience they bring; what is worked out before anybody
+asks rests while anybody waits. Only so many answers are kept, those asked for last.
 
 A live store changes every second. An answer that took a second to make is
 therefore good for some seconds more, else the machine would do nothing else.
@@ -15,15 +15,17 @@ import queue
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
-WORKERS = 2
+WORKERS = 3
+"""One of them may be resting in the middle of what nobody waits for."""
 MOST = {"evidence": 24, "timings": 2}
 """Answers that are kept, by kind of question; those of evidence and single requests are large."""
 MOST_OTHERS = 200
@@ -82,11 +84,19 @@ class Found(Generic[T]):
 
 
 class _Flight:
-    """A question on its way to an answer."""
+    """A question on its way to an answer.
+
+    Attributes:
+        begun: when.
+        wanted: whether somebody waits for it.
+        ground: the answers that its own stands on.
+    """
 
     def __init__(self, question: Question[Any], begun: float) -> None:
         self.question = question
         self.begun = begun
+        self.wanted = False
+        self.ground: list[Answer[Any]] = []
         self.done: Future[Answer[Any]] = Future()
         self._taken = threading.Lock()
 
@@ -117,12 +127,16 @@ class Answers:
         self._clock = clock
         self._work_done = work
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._known: dict[str, OrderedDict[Question[Any], Answer[Any]]] = {}
         self._flights: dict[Question[Any], _Flight] = {}
         self._queue: queue.PriorityQueue[tuple[int, int, _Flight | None]] = queue.PriorityQueue()
         self._numbers = count()
         self._threads: list[threading.Thread] = []
         self._ahead: deque[Question[Any]] = deque()
+        self._going_ahead = False
+        self._attended, self._wanted = 0, 0
+        self._closed = False
         self._inside = threading.local()
 
     def ask(self, question: Question[T], patience: float) -> Found[T]:
@@ -153,28 +167,49 @@ class Answers:
     def prepare(self, *questions: Question[Any]) -> None:
         """Work these out, one after the other, when there is nothing else to do."""
         with self._lock:
-            idle = not self._ahead
             self._ahead.extend(questions)
-        if idle:
+        self._go_ahead()
+
+    @contextmanager
+    def attending(self) -> Iterator[None]:
+        """While somebody waits for what is made of answers."""
+        with self._lock:
+            self._attended += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._attended -= 1
+                self._changed.notify_all()
             self._go_ahead()
+
+    def give_way(self) -> None:
+        """For a ``compute``, every now and then: rests while others are waited for, and this is not."""
+        mine = self._mine()
+        if not mine or not self._busy():
+            return
+        with self._lock:
+            while self._busy() and not self._closed and not any(flight.wanted for flight in mine):
+                self._changed.wait()
 
     def within(self, question: Question[T]) -> T:
         """For a ``compute``: the answer to a question that its own stands on, however long it takes."""
-        answer = self._get(question)
+        answer, mine = self._get(question), self._mine()
         if answer is None or not self._good(answer, self._state()):
-            flight = self._flight(question)
+            flight = self._flight(question, wanted=any(flight.wanted for flight in mine))
             if flight.take():
                 self._compute(flight)
             answer = flight.done.result()
-        stack: list[list[Answer[Any]]] = getattr(self._inside, "stack", [])
-        if stack:
-            stack[-1].append(answer)
+        if mine:
+            mine[-1].ground.append(answer)
         return answer.value
 
     def close(self) -> None:
         """End the threads once what they are at is done."""
         with self._lock:
             self._ahead.clear()
+            self._closed = True
+            self._changed.notify_all()
         for _ in self._threads:
             self._queue.put((-1, next(self._numbers), None))
         for thread in self._threads:
@@ -200,31 +235,40 @@ class Answers:
             while len(kept) > MOST.get(question.kind, MOST_OTHERS):
                 kept.popitem(last=False)
 
-    def _flight(self, question: Question[Any]) -> _Flight:
+    def _flight(self, question: Question[Any], *, wanted: bool) -> _Flight:
         with self._lock:
-            return self._flights.setdefault(question, _Flight(question, self._clock()))
+            flight = self._flights.setdefault(question, _Flight(question, self._clock()))
+            if wanted and not flight.wanted:
+                flight.wanted = True
+                self._wanted += 1
+                self._changed.notify_all()
+            return flight
+
+    def _mine(self) -> list[_Flight]:
+        """What the calling thread is working out, each for the one before."""
+        flights: list[_Flight] = self._inside.__dict__.setdefault("flights", [])
+        return flights
+
+    def _busy(self) -> bool:
+        """Whether anybody waits."""
+        return self._attended > 0 or self._wanted > 0
 
     def _go_ahead(self) -> None:
-        """The next of those that nobody has asked for yet: one at a time, so that a worker stays free."""
-        while True:
-            with self._lock:
-                if not self._ahead:
-                    return
-                question = self._ahead[0]
-            if self._get(question) is None:
-                self._start(question, LATER).done.add_done_callback(lambda done: self._went_ahead())
+        """The next of those that nobody has asked for yet: one at a time, while nobody waits."""
+        with self._lock:
+            if not self._ahead or self._going_ahead or self._busy():
                 return
-            with self._lock:
-                self._ahead.popleft()
+            self._going_ahead = True
+            question = self._ahead.popleft()
+        self._start(question, LATER).done.add_done_callback(lambda done: self._went_ahead())
 
     def _went_ahead(self) -> None:
         with self._lock:
-            if self._ahead:  # not closed in the meantime
-                self._ahead.popleft()
+            self._going_ahead = False
         self._go_ahead()
 
     def _start(self, question: Question[Any], priority: int) -> _Flight:
-        flight = self._flight(question)
+        flight = self._flight(question, wanted=priority == SOON)
         # Also when it is in the queue already: perhaps with a lower priority. Only one takes it.
         self._queue.put((priority, next(self._numbers), flight))
         with self._lock:
@@ -243,9 +287,8 @@ class Answers:
                 self._compute(flight)
 
     def _compute(self, flight: _Flight) -> None:
-        stack: list[list[Answer[Any]]] = self._inside.__dict__.setdefault("stack", [])
-        ground: list[Answer[Any]] = []
-        stack.append(ground)
+        mine = self._mine()
+        mine.append(flight)
         begun, worked = self._clock(), self._work_done()
         try:
             state = self._state()
@@ -255,7 +298,7 @@ class Answers:
                 value = flight.question.compute(self._desk)
                 took = self._work_done() - worked
                 # No answer is newer than what it stands on.
-                oldest = min(ground, key=lambda answer: answer.at, default=None)
+                oldest = min(flight.ground, key=lambda answer: answer.at, default=None)
                 if oldest is not None and oldest.state != state:
                     state, begun = oldest.state, oldest.at
                 answer = Answer(value, state, begun, took)
@@ -267,8 +310,11 @@ class Answers:
             self._done(flight)
             flight.done.set_result(answer)
         finally:
-            stack.pop()
+            mine.pop()
+        self._go_ahead()
 
     def _done(self, flight: _Flight) -> None:
         with self._lock:
             del self._flights[flight.question]
+            self._wanted -= flight.wanted
+            self._changed.notify_all()

@@ -119,7 +119,8 @@ class _Site:
 
     async def page(self, entry: Entry, request: Request) -> Response:
         """A page of the table."""
-        return await run_in_threadpool(self._page, entry, request)
+        with self._desk.answers.attending():
+            return await run_in_threadpool(self._page, entry, request)
 
     async def live(self, request: Request) -> Response:
         """The state of the store, for the script to compare with its page's."""

@@ -35,8 +35,8 @@ class Desk:
     def __init__(self, place: str, root: str | None) -> None:
         self.place = place
         self.state = State(place)
-        self.source = Sources(place, root)
         self.answers = Answers(self.state.now, self)
+        self.source = Sources(place, root, self.answers.give_way)
 
     def answer(self, question: Question[T]) -> T:
         """For a ``compute``: the answer to another question."""

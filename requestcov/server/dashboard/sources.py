@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from requestcov._exclusions import exclude_lines
 from requestcov._source import Source, digest_of, parse
@@ -30,13 +30,15 @@ class Sources:
     Args:
         place: the store's path or URL.
         root: a directory whose files may be shown where the store lacks a text; None: none.
+        give_way: called each time that a source is asked for, which analyses do all the time.
 
     Raises:
         ConfigError: coverage.py's configuration, which excludes lines, cannot be parsed.
     """
 
-    def __init__(self, place: str, root: str | None) -> None:
+    def __init__(self, place: str, root: str | None, give_way: Callable[[], None]) -> None:
         self._place = place
+        self._give_way = give_way
         self._root = None if root is None else os.path.realpath(root)
         self._exclude_lines = exclude_lines()
         self._cache = SourceCache()
@@ -62,6 +64,7 @@ class Sources:
         Raises:
             StoreError: the store cannot be read.
         """
+        self._give_way()
         key = (path, digest)
         with self._lock:
             if key in self._parsed:

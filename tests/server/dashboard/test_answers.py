@@ -158,7 +158,7 @@ def test_an_answer_is_no_newer_than_what_it_stands_on(store: Store):
 
 
 def test_questions_that_stand_on_each_other_never_wait_in_a_circle(store: Store):
-    """Both workers wait for an answer that is still in the queue behind them."""
+    """All workers wait for an answer that is still in the queue behind them."""
     base = store.question("base")
     tops = [Question("any", n, lambda asked: asked.answers.within(base)) for n in range(8)]
     for top in tops:
@@ -203,3 +203,68 @@ def test_everything_prepared_is_worked_out_in_the_end(store: Store):
 def test_a_failure_ahead_does_not_hold_up_the_rest(store: Store):
     store.answers.prepare(Question("any", 0, lambda _: 1 // 0), store.question("next"))
     until(lambda: store.computed == ["next"])
+
+
+def test_nothing_is_begun_ahead_while_somebody_waits(store: Store):
+    gate = threading.Event()
+    waited_for = Question("any", "waited for", lambda _: gate.wait(LONG))
+    store.answers.begin(waited_for)
+    with store.answers.attending():
+        store.answers.prepare(store.question("ahead"))
+        assert store.answers.ask(store.question("now"), LONG).answer is not None
+    # The page is made, and the rest of it is still being worked out.
+    assert store.answers.ask(store.question("soon"), LONG).answer is not None
+    assert store.computed == ["now", "soon"]
+    gate.set()
+    until(lambda: store.computed == ["now", "soon", "ahead"])
+
+
+def test_what_is_worked_out_ahead_rests_while_somebody_waits(store: Store):
+    begun, go_on, over = threading.Event(), threading.Event(), threading.Event()
+
+    def compute(asked: Store) -> None:
+        begun.set()
+        assert go_on.wait(LONG)
+        asked.answers.give_way()
+        over.set()
+
+    store.answers.prepare(Question("any", "ahead", compute))
+    assert begun.wait(LONG)
+    with store.answers.attending():
+        go_on.set()
+        assert store.answers.ask(store.question("now"), LONG).answer is not None
+        assert not over.is_set()
+    assert over.wait(LONG)
+
+
+def test_what_was_begun_ahead_goes_on_once_somebody_waits_for_it_or_for_what_stands_on_it(store: Store):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def compute(asked: Store) -> str:
+        begun.set()
+        assert go_on.wait(LONG)
+        asked.answers.give_way()
+        return "done"
+
+    ground = Question("any", "ground", compute)
+    store.answers.prepare(ground)
+    assert begun.wait(LONG)
+    above = Question("any", "above", lambda asked: asked.answers.within(ground))
+    with store.answers.attending():
+        go_on.set()
+        assert store.answers.ask(above, LONG).answer.value == "done"  # type: ignore[union-attr]
+
+
+def test_closing_does_not_wait_for_what_rests(store: Store):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def compute(asked: Store) -> None:
+        begun.set()
+        assert go_on.wait(LONG)
+        asked.answers.give_way()
+
+    store.answers.prepare(Question("any", "ahead", compute))
+    assert begun.wait(LONG)
+    with store.answers.attending():
+        go_on.set()
+        store.answers.close()

@@ -84,7 +84,7 @@ def page(view: View) -> Mapping[str, object]:
     filtered = view.selection.release
     view.selection = base = replace(view.selection, release=None)
     view.ground = ground = view.need(evidence(base, by_release=True))
-    order = _order(ground)
+    order = in_order(ground)
     earlier, later = _chosen(view, order, filtered)
     question = None if earlier is None or later is None else compared(base, earlier, later)
     if question is not None:
@@ -132,8 +132,8 @@ def _tables(view: View, found: Compared) -> Mapping[str, object]:
     }
 
 
-def _order(ground: Evidence) -> list[str]:
-    """The releases as they first came."""
+def in_order(ground: Evidence) -> list[str]:
+    """The releases as they first came; evidence must tell them apart."""
     first: dict[str, datetime] = {}
     for outcome in ground.outcomes:
         first[outcome.release] = min(outcome.day, first.get(outcome.release, outcome.day))

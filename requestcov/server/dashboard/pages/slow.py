@@ -111,10 +111,15 @@ def page(view: View) -> Mapping[str, object]:
     }
 
 
+def asked_most(evidence: Evidence) -> list[str]:
+    """The endpoints that are glanced at."""
+    counts = evidence.counts
+    return sorted(counts, key=lambda name: (-counts[name].requests, name))[:MOST_ENDPOINTS]
+
+
 def _glances(view: View, evidence: Evidence, limit: float | None, formula: str) -> list[Glance]:
     """The endpoints with most requests, and what stands out in each."""
-    counts = evidence.counts
-    shown = sorted(counts, key=lambda name: (-counts[name].requests, name))[:MOST_ENDPOINTS]
+    counts, shown = evidence.counts, asked_most(evidence)
     questions = [slow_of(replace(view.selection, endpoint=name), limit, formula) for name in shown]
     view.begin(*questions)
     answers = [view.may(question) for question in questions]

@@ -215,15 +215,22 @@ def _labels(found: Traffic) -> list[str]:
     return [name for name, _ in counts.most_common(MOST_LABELS)]
 
 
-def _glances(
-    view: View, evidence: Evidence, asked: str | None, label: str | None, formula: str
-) -> list[Glance]:
-    """The endpoints that fail most, and what stands out in each."""
+def failing_most(
+    evidence: Evidence, asked: str | None = None, label: str | None = None
+) -> list[tuple[str, int]]:
+    """The endpoints that are glanced at, and how many of their requests failed."""
     failures: Counter[str] = Counter()
     for outcome in evidence.outcomes:
         if label is not None or _fails(outcome, asked):
             failures[outcome.endpoint] += outcome.requests
-    shown = failures.most_common(MOST_ENDPOINTS)
+    return failures.most_common(MOST_ENDPOINTS)
+
+
+def _glances(
+    view: View, evidence: Evidence, asked: str | None, label: str | None, formula: str
+) -> list[Glance]:
+    """The endpoints that fail most, and what stands out in each."""
+    shown = failing_most(evidence, asked, label)
     questions = [
         suspects_of(replace(view.selection, endpoint=name), asked, label, formula) for name, _ in shown
     ]

@@ -4,6 +4,7 @@
 "use strict";
 
 const EVERY = 2000; // ms between looks at the store
+const PENDING = 100; // the server itself waits a third of a second for what is being worked out
 const SLOWEST = 16000;
 const TYPING = 150;
 
@@ -41,7 +42,7 @@ async function look() {
 function plan() {
   clearTimeout(timer);
   if (document.hidden) return;
-  timer = setTimeout(look, main().hasAttribute("data-pending") ? 500 : wait);
+  timer = setTimeout(look, main().hasAttribute("data-pending") ? PENDING : wait);
 }
 
 function inUse() {
