@@ -10,8 +10,9 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TypeGuard
 
 from requestcov._source import Source
@@ -36,6 +37,9 @@ LIBRARIES = frozenset({
 
 SCHEDULERS = frozenset({"add_job", "enqueue", "enqueue_at", "enqueue_in"})
 """Methods that are given a function for a worker to call (APScheduler, RQ)."""
+
+KEPT = 1000
+"""Files that are remembered as understood: in one process the same ones are asked about again."""
 
 _FOLDERS = re.compile(r"(^|/)(management/commands|migrations)/|(^|/)__main__\.py$")
 _DECORATED = re.compile(rf"@.*\b({'|'.join(sorted(DECORATORS))})\b")
@@ -72,18 +76,13 @@ class Jobs:
     def _hints(self, path: str) -> Hints:
         source, text = self._files[path], self._texts[path]
         scripts = dict(self._called_by_scripts(path))
-        # Parsing takes longer than all the rest, and most files hold nothing of the kind.
-        if not scripts and not _FOLDERS.search(path) and not _has_signs(source, text):
-            return {}
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError):
+        module = _module(path, text, bool(scripts))
+        if module is None:
             return {}
         lines: dict[str, list[int]] = defaultdict(list)
         for function in source.functions:
             lines[function.name].append(function.line)
-        module = _Module(path, tree)
-        reasons = dict(module.reasons())
+        reasons = dict(module.reasons)
         for name, what in scripts.items():
             reasons.setdefault(name, f"called by {what}")
         for name, caller in module.only_called(reasons, lambda name: self._used_outside(path, name)):
@@ -119,7 +118,58 @@ class Jobs:
         return {path: frozenset(re.findall(r"\w+", text)) for path, text in self._texts.items()}
 
 
+@dataclass(frozen=True)
 class _Module:
+    """What one file says by itself.
+
+    Attributes:
+        reasons: qualified name of a function that looks like a command or a job -> why.
+        plain: top-level functions without a decorator.
+        users: top-level function -> the functions in which its name stands; ``""``: elsewhere, or in a text.
+    """
+
+    reasons: Mapping[str, str]
+    plain: Sequence[str]
+    users: Mapping[str, Set[str]]
+
+    def only_called(
+        self, reasons: Mapping[str, str], outside: Callable[[str], bool]
+    ) -> Iterator[tuple[str, str]]:
+        """Functions that nothing but such ones uses -> one of those.
+
+        Args:
+            reasons: such functions, and why.
+            outside: whether a name may be used in another file.
+        """
+        users = self.users
+        told = {name: name for name in reasons}
+        while True:
+            fresh = {
+                name: sorted(users[name])[0]
+                for name in self.plain
+                if name not in told and users.get(name) and users[name] <= told.keys() and not outside(name)
+            }
+            if not fresh:
+                return
+            yield from fresh.items()
+            told.update(fresh)
+
+
+@lru_cache(KEPT)
+def _module(path: str, text: str, called: bool) -> _Module | None:
+    """A file understood; None where it cannot be, or holds nothing of the kind; ``called``: by a script."""
+    # Parsing takes longer than all the rest, and most files hold nothing of the kind.
+    if not called and not _FOLDERS.search(path) and not _has_signs(text):
+        return None
+    try:
+        tree = _Tree(path, ast.parse(text))
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    reasons = dict(tree.reasons())
+    return _Module(reasons, tree.plain, tree.users() if reasons or called else {})
+
+
+class _Tree:
     """One file's tree, and who uses which name in it."""
 
     def __init__(self, path: str, tree: ast.Module) -> None:
@@ -128,6 +178,7 @@ class _Module:
         self._nodes = tuple(ast.walk(tree))
         self._definitions = tuple(_definitions(tree, ""))
         self._top = {node.name: node for node in tree.body if isinstance(node, _Definition)}
+        self.plain = tuple(name for name, node in self._top.items() if not node.decorator_list)
         self._imported = {
             alias.asname or alias.name: (node.module or "").partition(".")[0]
             for node in self._nodes
@@ -136,7 +187,7 @@ class _Module:
         }
 
     def reasons(self) -> Iterator[tuple[str, str]]:
-        """Qualified name of a function that looks like a command or a job -> why."""
+        """See :class:`_Module`."""
         *folders, file = self._path.removesuffix(".py").split("/")
         everything = [name for name, _ in self._definitions]
         if folders[-2:] == ["management", "commands"] and not file.startswith("_"):
@@ -159,34 +210,6 @@ class _Module:
                 if node.func.attr in SCHEDULERS and isinstance(first, ast.Name) and first.id in self._top:
                     yield first.id, f"given to {node.func.attr}()"
 
-    def only_called(
-        self, reasons: Mapping[str, str], outside: Callable[[str], bool]
-    ) -> Iterator[tuple[str, str]]:
-        """Functions that nothing but such ones uses -> one of those.
-
-        Args:
-            reasons: such functions, and why.
-            outside: whether a name may be used in another file.
-        """
-        if not reasons:
-            return
-        users = self._users()
-        told = {name: name for name in reasons}
-        while True:
-            fresh = {
-                name: sorted(users[name])[0]
-                for name, node in self._top.items()
-                if name not in told
-                and not node.decorator_list
-                and users.get(name)
-                and users[name] <= told.keys()
-                and not outside(name)
-            }
-            if not fresh:
-                return
-            yield from fresh.items()
-            told.update(fresh)
-
     def _started(self) -> Iterator[tuple[ast.stmt, str]]:
         """What runs when the file itself is run, and how that is to be said."""
         for node in self._tree.body:
@@ -195,8 +218,8 @@ class _Module:
             elif self._path.rpartition("/")[2] == "__main__.py" and not isinstance(node, _DEFINING):
                 yield node, "called by __main__.py"
 
-    def _users(self) -> Mapping[str, set[str]]:
-        """Top-level function -> the functions in which its name stands; ``""``: elsewhere, or in a text."""
+    def users(self) -> Mapping[str, Set[str]]:
+        """See :class:`_Module`."""
         found: defaultdict[str, set[str]] = defaultdict(set)
         started = {id(statement) for statement, _ in self._started()}
         for statement in self._tree.body:
@@ -239,10 +262,10 @@ class _Module:
 _DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def _has_signs(source: Source, text: str) -> bool:
+def _has_signs(text: str) -> bool:
     """Whether there can be a command or a job in a text; without any sign there is none."""
     return any(sign in text for sign in _SIGNS) or any(
-        _DECORATED.search(line) for line in source.lines if "@" in line
+        _DECORATED.search(line) for line in text.split("\n") if "@" in line
     )
 
 

@@ -11,6 +11,7 @@ import json
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from requestcov.record import Ledger, SourceFile
 from requestcov.storage import sqlite_schema as schema
@@ -172,6 +173,14 @@ class Store(Requests):
             values.append(schema.pack_text(path))
         release = "c.release" if by_release else "0"
         failed = "c.failed" if by_failed else "0"
+        times: dict[int, datetime] = {}  # few, for they are those of cohorts
+
+        def time(packed: int) -> datetime:
+            found = times.get(packed)
+            if found is None:
+                found = times[packed] = schema.unpack_time(packed)
+            return found
+
         for endpoint, release_, failed_, block, requests, weight, first, last in self.rows(
             f"SELECT c.endpoint, {release}, {failed}, h.block, sum(h.requests), sum(h.weight),"
             " min(c.first), max(c.last) FROM cohort c JOIN hit h ON h.cohort = c.n"
@@ -185,8 +194,8 @@ class Store(Requests):
                 block,
                 requests,
                 weight,
-                schema.unpack_time(first),
-                schema.unpack_time(last),
+                time(first),
+                time(last),
             )
 
     def paths(self) -> list[str]:

@@ -41,6 +41,7 @@ def prepare(desk: Desk) -> None:
             files.files_of(EVERYTHING),
             search.functions_of(EVERYTHING),
             dead.dead_of(EVERYTHING),
+            dead.LIVE,
             evidence(EVERYTHING, by_release=True),
             releases.each_of(EVERYTHING),
             Question("ahead", "releases", _of_the_latest),

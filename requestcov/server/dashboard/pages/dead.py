@@ -7,7 +7,7 @@ browser that ticked it off knows it again, and not once it has changed.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +16,7 @@ from io import StringIO
 
 from requestcov.analysis.dead import BOUND, MIN_DAYS, Dead, DeadFunction, DeadLines, Kind, Verdict, dead
 from requestcov.analysis.evidence import Evidence, Selection
+from requestcov.analysis.history import History
 from requestcov.reports.markdown import write_dead
 from requestcov.server.dashboard.answers import Question
 from requestcov.server.dashboard.desk import Desk
@@ -98,11 +99,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is dead, and the rows of it; ``live`` are functions that requests ran."""
+    """What is dead, and the rows of it."""
 
     dead: Dead
     rows: Sequence[Row]
-    live: frozenset[Key]
 
 
 def dead_of(selection: Selection, bound: float = BOUND, days: int = MIN_DAYS) -> Question[Answer]:
@@ -117,18 +117,33 @@ def dead_of(selection: Selection, bound: float = BOUND, days: int = MIN_DAYS) ->
             min_days=days,
             reached_only=selection.endpoint is not None,
         )
-        keys = _keys(evidence)
-        everything = Selection()
         # Of all requests nothing is elsewhere; a narrowed question is held against all.
-        elsewhere = (
-            frozenset[Key]()
-            if selection == everything
-            else desk.answer(dead_of(everything, bound, days)).live
-        )
-        gone = {keys[item.path, item.line] for item in found.functions if (item.path, item.line) in keys}
-        return Answer(found, tuple(_rows(found, keys, elsewhere)), frozenset(keys.values()) - gone)
+        elsewhere = frozenset[Key]() if selection == Selection() else desk.answer(LIVE)
+        return Answer(found, tuple(_rows(found, _keys(evidence), elsewhere)))
 
     return Question("dead", (selection, bound, days), compute)
+
+
+def _live(desk: Desk) -> frozenset[Key]:
+    """The functions that any request ran, moved ones where they stand now."""
+    evidence = desk.evidence(Selection())
+    sources = (evidence.source(path, digest) for path, digest in evidence.newest.items())
+    current = {source.path: source for source in sources if source is not None and not source.problem}
+    history = History(current, evidence.texts, evidence.spans)
+    ran: defaultdict[str, set[int]] = defaultdict(set)
+    for run in evidence.runs:
+        for path, line in history.placed(run.path, run.digest, run.lines):
+            ran[path].add(line)
+    keys = _keys(evidence)
+    return frozenset(
+        keys[path, function.line]
+        for path, source in current.items()
+        for function in source.functions
+        if not function.body.isdisjoint(ran[path])
+    )
+
+
+LIVE = Question("live", None, _live)
 
 
 def page(view: View) -> Mapping[str, object]:
