@@ -82,6 +82,13 @@ class Source:
         return frozenset().union(*(function.body for function in self.functions))
 
     @cached_property
+    def placed(self) -> Mapping[int, int]:
+        """Any line of a statement of function bodies -> the first of them."""
+        bodies = self.bodies
+        inner = {line: first for line, first in self.first.items() if first in bodies}
+        return {**inner, **{line: line for line in bodies}}
+
+    @cached_property
     def branches(self) -> frozenset[Arc]:
         """Those of all functions."""
         return frozenset().union(*(function.branches for function in self.functions))

@@ -27,14 +27,15 @@ def saturation(
         placed: each run of the evidence, with where its lines stand in the current code.
         holders: asks the store; see Holders.
     """
-    own: defaultdict[str, Counter[Spot]] = defaultdict(Counter)
+    own: defaultdict[str, defaultdict[Spot, int]] = defaultdict(lambda: defaultdict(int))
     for run, spots in placed:
-        counts = own[run.endpoint]
+        counts, requests = own[run.endpoint], run.requests
         for spot in spots:
-            counts[spot] += run.requests
-    total: Counter[Spot] = Counter()
+            counts[spot] += requests
+    total: defaultdict[Spot, int] = defaultdict(int)
     for counts in own.values():
-        total.update(counts)
+        for spot, requests in counts.items():
+            total[spot] += requests
     # A request that alone ran a line ran a block that no other ran.
     firsts: defaultdict[str, set[int]] = defaultdict(set)
     alone: defaultdict[str, set[int]] = defaultdict(set)

@@ -236,6 +236,8 @@ class Evidence:
             old, new = self.source(path, digest), self.source(path, self.newest.get(path, digest))
             if old is None or new is None or old.problem or new.problem:
                 self._placements[key] = None
+            elif old.digest == new.digest:
+                self._placements[key] = new.placed
             else:
                 moved = carried(old, new)
                 inner = {line: moved[first] for line, first in old.first.items() if first in moved}
