@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from requestcov.analysis.evidence import Selection
 from requestcov.errors import StoreError
 from requestcov.server.dashboard.answers import Question
 from requestcov.server.dashboard.desk import Desk, evidence
+from requestcov.server.dashboard.frame import templates
 from requestcov.server.dashboard.pages import (
+    PAGES,
     dead,
     endpoint,
     endpoints,
@@ -40,6 +43,7 @@ def prepare(desk: Desk) -> None:
             endpoints.coverage_of(EVERYTHING),
             files.files_of(EVERYTHING),
             search.functions_of(EVERYTHING),
+            *(Question("ahead", entry.name, partial(_compiled, entry.name)) for entry in PAGES),
             dead.dead_of(EVERYTHING),
             dead.LIVE,
             evidence(EVERYTHING, by_release=True),
@@ -51,6 +55,11 @@ def prepare(desk: Desk) -> None:
             thin.thin_of(EVERYTHING),
             evidence(EVERYTHING, by_failed=True),
         )
+
+
+def _compiled(page: str, desk: Desk) -> None:
+    """Have a page's template ready."""
+    templates().get_template(f"{page}.html")
 
 
 def _of_the_busiest(desk: Desk) -> Sequence[str]:
