@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from requestcov._decoding import decode_source
 from requestcov._source_cache import SourceCache, key_of
@@ -130,12 +131,18 @@ def parse(
     if cache is None:
         return _understand(path, digest, text, lines, exclude_lines)
     key = key_of(text.encode("utf-8", "surrogatepass"), *exclude_lines)
-    known = _remembered(path, digest, lines, cache.get(key))
+    name = path, digest, key
+    known = _alive.get(name) or _remembered(path, digest, lines, cache.get(key))
     if known is None:
         known = _understand(path, digest, text, lines, exclude_lines)
         if not known.problem:
             cache.put(key, _memory_of(known))
+    _alive[name] = known
     return known
+
+
+# A text that was recorded is often the working tree's as well, and either asks by itself.
+_alive: WeakValueDictionary[tuple[str, str, str], Source] = WeakValueDictionary()
 
 
 def _memory_of(source: Source) -> dict[str, Any]:

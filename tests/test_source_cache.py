@@ -37,8 +37,15 @@ async def later(order):
 """
 
 
+class _Forgetful(dict):
+    def __setitem__(self, key, value):
+        pass
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The entries', of which each call learns as another process would."""
+    monkeypatch.setattr(_source, "_alive", _Forgetful())
     return tmp_path / "cache" / "parsed"
 
 
@@ -52,6 +59,13 @@ def test_a_text_is_understood_once(folder: Path, monkeypatch: pytest.MonkeyPatch
     ]
     assert (again.first, again.executable, again.lines) == (first.first, first.executable, first.lines)
     assert parse("b.py", "e", TEXT, cache=SourceCache(folder)).path == "b.py"
+
+
+def test_a_text_that_two_ask_for_in_a_process_is_one_source(tmp_path: Path):
+    first = parse("a.py", "d", TEXT, cache=SourceCache(tmp_path))
+    assert parse("a.py", "d", TEXT, cache=SourceCache(tmp_path)) is first
+    assert parse("a.py", "d", TEXT, ["# nothing"], SourceCache(tmp_path)) is not first
+    assert parse("b.py", "d", TEXT, cache=SourceCache(tmp_path)).path == "b.py"
 
 
 def test_another_text_and_other_exclusions_are_another_entry(folder: Path):
