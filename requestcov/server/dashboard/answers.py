@@ -2,8 +2,9 @@
 
 Laws: a question is computed once at a time, whoever asks it; an answer to the
 store as it is now is given at once, an older one at once too, with its age,
-while a newer one is made; nobody waits longer than the patience they bring; what is worked out before anybody
-asks rests while anybody waits. Only so many answers are kept, those asked for last.
+while a newer one is made; nobody waits longer than the patience they bring;
+what is worked out before anybody asks rests while anybody waits. Only so many
+answers are kept, those asked for last.
 
 A live store changes every second. An answer that took a second to make is
 therefore good for some seconds more, else the machine would do nothing else.

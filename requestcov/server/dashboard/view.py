@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -117,7 +118,9 @@ class View:
         Raises:
             Unknown: the store has none of that name.
         """
-        return f.selection(self.filters, self.names.services, self.names.releases, self.endpoint)
+        found = f.selection(self.filters, self.names.services, self.names.releases, self.endpoint)
+        # Of the only service there is, all has been answered that has been answered of everything.
+        return replace(found, service=None) if self.names.services == (found.service,) else found
 
     @cached_property
     def endpoint(self) -> str | None:

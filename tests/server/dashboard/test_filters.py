@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from requestcov.server.dashboard.desk import Desk
 from requestcov.server.dashboard.filters import (
     Refused,
     Unknown,
@@ -22,7 +24,10 @@ from requestcov.server.dashboard.filters import (
     whole,
     written,
 )
+from requestcov.server.dashboard.view import View
+from tests.reports.shop_store import SHOWN, record, write_store
 
+HOUR = timedelta(hours=1)
 FIELDS = (text("q"), sort("-size", "name"), whole("at", 1), choice("by", ("a", "b")))
 NAMES = st.text(st.characters(), max_size=60)
 """Also with control characters, unpaired surrogates and none at all."""
@@ -126,3 +131,19 @@ def test_a_refusal_is_not_longer_than_a_reader_wants():
     with pytest.raises(Refused) as refused:
         read(f"by={quote('x' * 3000)}".encode(), FIELDS)
     assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("services", "narrowed"), [(["shop"], None), (["shop", "desk"], "shop"), (["shop", ""], "shop")]
+)
+def test_of_the_only_service_the_answers_are_those_of_everything(
+    tmp_path: Path, services: list[str], narrowed: str | None
+):
+    """They need not be worked out again."""
+    records = [record("GET /orders", SHOWN, service=name, at=n * HOUR) for n, name in enumerate(services)]
+    desk = Desk(write_store(tmp_path / "s.db", records), None)
+    try:
+        view = View(desk, read(written({"service": "shop"}).encode(), ()), "", "endpoints")
+        assert view.selection.service == narrowed
+    finally:
+        desk.close()

@@ -88,7 +88,8 @@ def page(view: View) -> Mapping[str, object]:
     earlier, later = _chosen(view, order, filtered)
     question = None if earlier is None or later is None else compared(base, earlier, later)
     if question is not None:
-        view.begin(question)
+        # Of both at once, which two processors are good for.
+        view.begin(*(evidence(replace(base, release=name)) for name in (earlier, later)), question)
     results = view.may(each_of(base))
     found = None if question is None else view.may(question)
     common: dict[str, object] = {
