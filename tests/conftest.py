@@ -64,18 +64,19 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(autouse=True)
 def leave_no_trace() -> Iterator[None]:
-    """Fail a test that leaves a trace function, a monitoring tool, a thread or a recording behind.
+    """Fail a test that leaves a trace function, a monitoring tool, a thread, a recording or a path behind.
 
     Recorders are closed first: a test need not close what it has through the wrappers.
     """
     _close_recorders()  # those made while modules were imported
-    hooks = _hooks()
+    hooks, path = _hooks(), sys.path[:]
     # Threads that threading knows, and all of them: the drainer's are native ones.
     threads = set(threading.enumerate())
     count = _thread._count()
     yield
     _close_recorders()
     assert _hooks() == hooks
+    assert sys.path == path
     assert _variables() == {}
     deadline = time.monotonic() + DEADLINE
     while (left := set(threading.enumerate()) - threads) or _thread._count() > count:

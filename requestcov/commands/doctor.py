@@ -21,9 +21,13 @@ def run(options: argparse.Namespace) -> None:
     with needs_extra():
         from requestcov.reports.text import diagnosis
     # As servers do, and as this command does not by itself: the app's modules may lie here.
-    if os.getcwd() not in sys.path:
+    path = sys.path[:]
+    if os.getcwd() not in path:
         sys.path.insert(0, os.getcwd())
-    found = diagnose(os.environ)
+    try:
+        found = diagnose(os.environ)
+    finally:
+        sys.path[:] = path
     diagnosis.write_diagnosis(found, output())
     if found.problems:
         raise NothingFound("requests would not be recorded here, or not arrive: see the problems above.")

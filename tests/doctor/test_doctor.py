@@ -185,6 +185,7 @@ def test_modules_beside_the_app_are_found_as_its_server_finds_them(
     monkeypatch.setenv("REQUESTCOV_SOURCE", "beside_the_app")
     assert main(["doctor"]) == 0
     assert "1 Python file" in capsys.readouterr().out
+    assert str(tmp_path) not in sys.path
 
 
 def test_secrets_and_control_characters_do_not_show(capsys, monkeypatch):
