@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -64,7 +65,7 @@ def shows_pages(settings: Settings) -> bool:
 
 
 class _Both:
-    """The pages at their addresses, the collector at all others.
+    """The pages at their addresses, and for browsers also where nothing is; the collector elsewhere.
 
     Args:
         open_here: no token is set; only this machine may look.
@@ -95,4 +96,9 @@ class _Both:
     def _is_page(self, scope: Scope) -> bool:
         if self._open_here and not (scope.get("client") and is_loopback(scope["client"][0])):
             return False
-        return any(route.matches(scope)[0] is Match.FULL for route in self._pages.routes)
+        if any(route.matches(scope)[0] is Match.FULL for route in self._pages.routes):
+            return True
+        # A browser that went astray is told so by a page.
+        astray = all(route.matches(scope)[0] is Match.NONE for route in self._inner.routes)
+        looks = scope["method"] in ("GET", "HEAD") and "text/html" in Headers(scope=scope).get("accept", "")
+        return astray and looks

@@ -138,7 +138,10 @@ def test_a_shutdown_keeps_what_was_accepted_and_refuses_the_rest_for_now(tmp_pat
         while not all(sender.acknowledged for sender in senders):
             time.sleep(0.01)
         slow = found.server.connect()
-        slow.sendall(request({"Content-Length": 1000}) + b"{")
+        slow.sendall(request({"Content-Length": 1000, "Expect": "100-continue"}))
+        # From here on it is a request that was accepted: before, it may still wait to be taken.
+        assert slow.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        slow.sendall(b"{")
         found.server.process.send_signal(number)
         answer = b"".join(iter(lambda: slow.recv(65536), b""))
         slow.close()

@@ -38,6 +38,23 @@ def test_the_dashboard_of_every_worker_knows_who_logged_in(tmp_path: Path):
             assert collector.client.get("/").status_code in (200, 202)
 
 
+@pytest.mark.parametrize(
+    ("headers", "status", "kind"),
+    [
+        ({**READER, "Accept": "text/html,*/*;q=0.8"}, 404, "text/html"),
+        ({"Accept": "text/html"}, 401, "text/html"),
+        (READER, 404, "application/json"),
+    ],
+    ids=["a reader's browser", "a stranger's browser", "a program"],
+)
+def test_a_browser_that_went_astray_gets_a_page(
+    collector: Collecting, headers: dict[str, str], status: int, kind: str
+):
+    response = collector.client.get("/nowhere", headers=headers)
+    assert (response.status_code, response.headers["Content-Type"].partition(";")[0]) == (status, kind)
+    assert collector.client.get("/healthz", headers=headers).headers["Content-Type"] == "application/json"
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": f"Bearer {WRITE}"}], ids=["none", "write"])
 def test_whoever_has_no_read_token_sees_the_login_page_alone(collector: Collecting, headers: dict[str, str]):
     response = collector.client.get("/", headers=headers)
