@@ -159,6 +159,25 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path, guarded: str):
     assert f"Cannot listen on 127.0.0.1 port {port}" in said
 
 
+NOTE_WAITS = """
+window.waits = [];
+const later = window.setTimeout;
+window.setTimeout = (what, ms) => { window.waits.push(ms); return later(what, ms); };
+"""
+
+
+def test_the_login_page_lets_people_take_their_time(guarded: str, open_page: Open):
+    """It follows no store, and is not loaded anew with half a token in it; other pages do look."""
+    page = open_page(guarded + "/files").page
+    page.add_init_script(NOTE_WAITS)
+    page.reload()
+    assert page.evaluate("waits") == []
+    page.get_by_label("Read token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("h1")).to_have_text("Files")
+    assert page.evaluate("waits") != []
+
+
 def test_people_log_in_and_out_in_a_browser(guarded: str, open_page: Open):
     opened = open_page(guarded + "/files")
     page = opened.page

@@ -41,7 +41,7 @@ async function look() {
 
 function plan() {
   clearTimeout(timer);
-  if (document.hidden) return;
+  if (document.hidden || !document.body.dataset.live) return; // a login follows nothing, and is not to be hurried
   timer = setTimeout(look, main().hasAttribute("data-pending") ? PENDING : wait);
 }
 
