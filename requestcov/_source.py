@@ -288,7 +288,7 @@ def _functions(tree: ast.Module, lines: tuple[str, ...], parsed: Parsed) -> tupl
     found: list[Function] = []
     taken: set[int] = set()
     # Children are visited before the function that holds them, so the innermost takes a line.
-    for node, name in reversed(_definitions(tree)):
+    for node, name in reversed(definitions(tree)):
         start = min(_start(statement) for statement in node.body)
         end = max(statement.end_lineno or statement.lineno for statement in node.body)
         body = parsed.first_lines(range(start, end + 1)) & parsed.statements
@@ -301,7 +301,7 @@ def _functions(tree: ast.Module, lines: tuple[str, ...], parsed: Parsed) -> tupl
     return tuple(reversed(found))
 
 
-def _definitions(tree: ast.Module) -> list[tuple[ast.FunctionDef | ast.AsyncFunctionDef, str]]:
+def definitions(tree: ast.Module) -> list[tuple[ast.FunctionDef | ast.AsyncFunctionDef, str]]:
     """Every function with its qualified name, outer before inner, in the order of the text."""
     found: list[tuple[ast.FunctionDef | ast.AsyncFunctionDef, str]] = []
     # A stack, not recursion: a chain of a thousand elifs is a thousand levels deep.

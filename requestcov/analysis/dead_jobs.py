@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TypeGuard
 
-from requestcov._source import Source
+from requestcov._source import Source, definitions
 
 Hints = Mapping[int, str]
 """Line of a ``def`` -> the reason why its function looks like one, of a file."""
@@ -176,7 +176,7 @@ class _Tree:
         self._path = path
         self._tree = tree
         self._nodes = tuple(ast.walk(tree))
-        self._definitions = tuple(_definitions(tree, ""))
+        self._definitions = definitions(tree)
         self._top = {node.name: node for node in tree.body if isinstance(node, _Definition)}
         self.plain = tuple(name for name, node in self._top.items() if not node.decorator_list)
         self._imported = {
@@ -189,7 +189,7 @@ class _Tree:
     def reasons(self) -> Iterator[tuple[str, str]]:
         """See :class:`_Module`."""
         *folders, file = self._path.removesuffix(".py").split("/")
-        everything = [name for name, _ in self._definitions]
+        everything = [name for _, name in self._definitions]
         if folders[-2:] == ["management", "commands"] and not file.startswith("_"):
             yield from ((name, f"in Django's management command {file}") for name in everything)
         elif folders[-1:] == ["migrations"] and re.match(r"\d{4}_", file):
@@ -200,7 +200,7 @@ class _Tree:
             for call in ast.walk(statement):
                 if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
                     yield call.func.id, how
-        for name, function in self._definitions:
+        for function, name in self._definitions:
             for decorator in function.decorator_list:
                 if written := self._schedules(decorator):
                     yield name, f"decorated with @{written}"
@@ -289,21 +289,6 @@ def _named(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value.rpartition(".")[2]
     return None
-
-
-def _definitions(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Definition]]:
-    """Every function with its qualified name."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, _Definition):
-            yield prefix + child.name, child
-            yield from _definitions(child, f"{prefix}{child.name}.<locals>.")
-        elif isinstance(child, ast.ClassDef):
-            yield from _definitions(child, f"{prefix}{child.name}.")
-        elif isinstance(child, _HOLDS_STATEMENTS):
-            yield from _definitions(child, prefix)
-
-
-_HOLDS_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 def _outward(name: str) -> Iterable[str]:
