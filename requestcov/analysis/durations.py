@@ -35,7 +35,7 @@ def percentile(groups: Sequence[Weighed], share: float) -> int | None:
         groups = [(1.0, durations) for _, durations in groups]
     whole = math.fsum(weight * len(durations) for weight, durations in groups)
     # Sums of weights are rounded: a billionth of a request is none.
-    return _smallest(groups, share * whole - 1e-9 * min(weights))
+    return _smallest(_long(groups), share * whole - 1e-9 * min(weights))
 
 
 def median(lists: Sequence[Sequence[int]]) -> float | None:
@@ -43,17 +43,22 @@ def median(lists: Sequence[Sequence[int]]) -> float | None:
     size = sum(map(len, lists))
     if not size:
         return None
-    groups = [(1.0, numbers) for numbers in lists]
+    groups = _long([(1.0, numbers) for numbers in lists])
     return (_smallest(groups, (size - 1) // 2 + 1) + _smallest(groups, size // 2 + 1)) / 2
+
+
+def _long(groups: Sequence[Weighed]) -> Sequence[Weighed]:
+    """The same, those of one weight together if they are short."""
+    if not _short(groups):
+        return groups
+    merged: defaultdict[float, list[int]] = defaultdict(list)
+    for weight, durations in groups:
+        merged[weight] += durations
+    return [(weight, sorted(durations)) for weight, durations in merged.items()]
 
 
 def _smallest(groups: Sequence[Weighed], wanted: float) -> int:
     """The smallest duration for which those up to it weigh so much; else the longest."""
-    if _short(groups):
-        merged: defaultdict[float, list[int]] = defaultdict(list)
-        for weight, durations in groups:
-            merged[weight] += durations
-        groups = [(weight, sorted(durations)) for weight, durations in merged.items()]
     if _short(groups):
         ordered = sorted((duration, weight) for weight, durations in groups for duration in durations)
         sums = accumulate(weight for _, weight in ordered)
