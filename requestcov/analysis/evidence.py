@@ -356,12 +356,18 @@ def read_tree(root: str, path: str) -> bytes | None:
     return read_file(os.path.join(root, *parts))
 
 
-def source_here(root: str, path: str, exclude_lines: Sequence[str]) -> Source | None:
-    """The working tree's file as it is, understood; None when there is none that can be read."""
+def source_here(
+    root: str, path: str, exclude_lines: Sequence[str], cache: SourceCache | None = None
+) -> Source | None:
+    """The working tree's file as it is, understood; None when there is none that can be read.
+
+    Args:
+        cache: of whoever asks for many files, as a cache looks at its directory when it is first used.
+    """
     content = read_tree(root, path)
     if content is None:
         return None
-    return parse(path, digest_of(content), content, exclude_lines, SourceCache())
+    return parse(path, digest_of(content), content, exclude_lines, cache or SourceCache())
 
 
 def read_file(name: str) -> bytes | None:

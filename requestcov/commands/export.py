@@ -8,6 +8,7 @@ import os
 
 from requestcov import __version__, _coverage
 from requestcov._source import Source
+from requestcov._source_cache import SourceCache
 from requestcov.analysis.evidence import source_here
 from requestcov.analysis.export import Export, LeftOut, export
 from requestcov.analysis.gather import gather
@@ -71,8 +72,10 @@ def run(options: argparse.Namespace) -> None:
     evidence = gather(place, selection, root)
     require_records(evidence)
 
+    cache = SourceCache()
+
     def tree(path: str) -> Source | None:
-        return source_here(root, path, settings.exclude_lines)
+        return source_here(root, path, settings.exclude_lines, cache)
 
     found = export(evidence, tree, not options.lines)
     if options.to == "coverage":

@@ -61,7 +61,7 @@ class Texts:
     def __call__(self, path: str) -> Source | None:
         """The text of a file, or None: there is none."""
         if self._commit is None:
-            return source_here(self._root, path, self._exclude)
+            return source_here(self._root, path, self._exclude, self._cache)
         try:
             text = content(self._commit, path, self._root)
         except GitError:
